@@ -1,0 +1,428 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Fills the cache with what the tests need and no machine has: a QEMU that
+knows vfio-user, and stock Debian kernels with the headers to build against.
+
+Nothing is installed. A private apt (own index, own state, empty dpkg status)
+resolves and downloads; dpkg-deb unpacks. The mirror and its key are those of
+the system's own apt configuration.
+
+    testbed.py [PART...]     make sure that these parts are there (default: qemu 6.12-amd64)
+    testbed.py --refresh     forget the resolved versions and resolve anew
+    testbed.py --get PART X  print what is known of a part: path, version, headers, image, modules
+"""
+import contextlib
+import fcntl
+import json
+import lzma
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import time
+
+# arch: Debian's name. host: codename of the build machine -> suites, the
+# first of which wins. A kernel must fit the machine's gcc, so it depends on it.
+KERNELS = {
+    '6.12-amd64': {
+        'arch': 'amd64', 'series': '6.12',
+        'suites': {'bookworm': ['bookworm-backports'],
+                   'trixie': ['trixie', 'trixie-updates']},
+    },
+}
+QEMU = {'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64',
+        'minimum': (10, 1), 'suites': ['trixie-backports', 'trixie']}
+# Modules of the image that a test may load; the rest is 600 MB of other hardware.
+MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/iommu',
+                  'drivers/virtio', 'drivers/block', 'drivers/char', 'drivers/i2c',
+                  'drivers/video', 'drivers/media/cec', 'drivers/media/rc', 'fs',
+                  'net/9p', 'lib', 'crypto', 'mm', 'arch')
+KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+DEFAULT_PARTS = ['qemu', '6.12-amd64']
+FORMAT = 1
+
+
+class Failure(Exception):
+    """An error with advice; main() prints it without a traceback."""
+
+
+def cache_dir():
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    return os.path.join(base, 'hearth')
+
+
+def run(cmd, **kw):
+    p = subprocess.run(cmd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, errors='replace', **kw)
+    if p.returncode:
+        tail = '\n  '.join(p.stdout.strip().splitlines()[-8:])
+        raise Failure(f'{" ".join(cmd[:1])} failed with status {p.returncode}:\n  {tail}')
+    return p.stdout
+
+
+def codename():
+    try:
+        with open('/etc/os-release', encoding='utf-8') as f:
+            info = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', f.read(), re.M))
+    except OSError:
+        info = {}
+    name = info.get('VERSION_CODENAME', 'unknown')
+    known = sorted(KERNELS['6.12-amd64']['suites'])
+    if name not in known:
+        raise Failure(f'this system is "{info.get("PRETTY_NAME", name)}"; the tests know Debian '
+                      f'{" and ".join(known)}. Run in a container of one of them.')
+    return name
+
+
+def mirror(release):
+    """(address, keyring) of the archive that the system's apt uses for its own release."""
+    form = '$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(SIGNED_BY)'
+    rows = run(['apt-get', 'indextargets', '--format', form, 'Created-By: Packages'])
+    for row in rows.splitlines():
+        uri, suite, component, key = row.strip().split('|')
+        if suite in (release, 'stable', 'oldstable') and component == 'main':
+            # Some versions of apt give fingerprints here in place of the file.
+            return uri, key if key.startswith('/') else KEYRING
+    raise Failure(f'apt has no source for {release} main, so there is no mirror to ask. '
+                  'Add one to /etc/apt/sources.list.')
+
+
+@contextlib.contextmanager
+def step(number, total, what):
+    start = time.monotonic()
+    print(f'[{number}/{total}] {what} ...', end=' ', flush=True)
+    notes = []
+    yield notes
+    seconds = time.monotonic() - start
+    print(', '.join(notes + [f'{seconds:.1f} s']), flush=True)
+
+
+@contextlib.contextmanager
+def staged(target):
+    """A folder that appears at target complete, or not at all."""
+    tmp = f'{target}.tmp.{os.getpid()}'
+    shutil.rmtree(tmp, ignore_errors=True)
+    os.makedirs(tmp)
+    try:
+        yield tmp
+        shutil.rmtree(target, ignore_errors=True)
+        os.rename(tmp, target)
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+class Apt:
+    """An apt of our own, that sees the given suites and an empty machine."""
+
+    def __init__(self, suites, arch='amd64'):
+        release = codename()
+        uri, key = mirror(release)
+        self.dir = os.path.join(cache_dir(), 'apt', '+'.join(suites) + '-' + arch)
+        for d in ('lists/partial', 'cache/archives/partial'):
+            os.makedirs(os.path.join(self.dir, d), exist_ok=True)
+        open(self.path('status'), 'a', encoding='utf-8').close()
+        with open(self.path('sources.list'), 'w', encoding='utf-8') as f:
+            for s in suites:
+                f.write(f'deb [signed-by={key}] {uri} {s} main\n')
+        opts = {'Dir::State': self.dir, 'Dir::State::status': self.path('status'),
+                'Dir::State::Lists': self.path('lists'), 'Dir::Cache': self.path('cache'),
+                'Dir::Etc::sourcelist': self.path('sources.list'),
+                'Dir::Etc::sourceparts': '/dev/null', 'Dir::Etc::preferences': '/dev/null',
+                'Dir::Etc::PreferencesParts': '/dev/null', 'Acquire::Languages': 'none',
+                'Acquire::Retries': '3', 'APT::Sandbox::User': '',
+                'APT::Install-Recommends': 'false', 'APT::Architecture': arch,
+                'APT::Default-Release': suites[0], 'APT::Get::List-Cleanup': 'false'}
+        self.opts = [a for k, v in opts.items() for a in ('-o', f'{k}={v}')]
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def update(self):
+        try:
+            run(['apt-get', *self.opts, '-q', '-o', 'APT::Update::Error-Mode=any', 'update'])
+        except Failure as e:
+            raise Failure(f'{e}\n  The package index did not arrive; check the network and '
+                          'the first Debian source in /etc/apt.') from None
+
+    def names(self, prefix):
+        return run(['apt-cache', *self.opts, 'pkgnames', prefix]).split()
+
+    def version(self, package):
+        """Newest version in the preferred suite."""
+        out = run(['apt-cache', *self.opts, 'policy', package])
+        m = re.search(r'Candidate: (\S+)', out)
+        if not m or m[1] == '(none)':
+            raise Failure(f'package {package} is not in the archive')
+        return m[1]
+
+    def closure(self, package):
+        out = run(['apt-get', *self.opts, '-s', '-y', 'install', package])
+        return [f'{p}={v}' for p, v in re.findall(r'^Inst (\S+) (?:\[\S+\] )?\((\S+)', out, re.M)]
+
+    def download(self, packages, folder):
+        os.makedirs(folder, exist_ok=True)
+        run(['apt-get', *self.opts, '-q', 'download', *packages], cwd=folder)
+        return sorted(os.path.join(folder, f) for f in os.listdir(folder) if f.endswith('.deb'))
+
+
+def state_file():
+    return os.path.join(cache_dir(), 'testbed.json')
+
+
+def load_state():
+    try:
+        with open(state_file(), encoding='utf-8') as f:
+            state = json.load(f)
+    except (OSError, ValueError):
+        return {}
+    if state.get('format') != FORMAT:
+        return {}
+    return {k: v for k, v in state.get('parts', {}).items() if os.path.exists(v['path'])}
+
+
+def save_state(parts):
+    tmp = state_file() + f'.{os.getpid()}'
+    with open(tmp, 'w', encoding='utf-8') as f:
+        json.dump({'format': FORMAT, 'parts': parts}, f, indent=1, sort_keys=True)
+        f.write('\n')
+    os.rename(tmp, state_file())
+
+
+def part(name):
+    """The record of a part that is in the cache: path, version and more."""
+    parts = load_state()
+    if name not in parts:
+        raise Failure(f'{name} is not in the cache; run: scripts/setup {name}')
+    return parts[name]
+
+
+def qemu_version(command):
+    try:
+        out = subprocess.run([command, '--version'], capture_output=True, text=True,
+                             check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    m = re.search(r'version (\d+)\.(\d+)\.(\d+)', out)
+    return tuple(int(x) for x in m.groups()) if m else None
+
+
+def dotted(version):
+    return '.'.join(str(x) for x in version)
+
+
+def write_wrapper(root, command):
+    """QEMU with its own libc and data, wherever the cache is moved to."""
+    path = os.path.join(root, 'qemu')
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(f'''#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")
+lib=$root/usr/lib/x86_64-linux-gnu
+QEMU_MODULE_DIR=$lib/qemu
+export QEMU_MODULE_DIR
+exec "$root/usr/lib64/ld-linux-x86-64.so.2" --argv0 {command} --library-path "$lib" \\
+	"$root/usr/bin/{command}" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
+''')
+    os.chmod(path, 0o755)
+
+
+def unpack(debs, root):
+    for d in ('usr/lib', 'usr/lib64', 'usr/bin'):
+        os.makedirs(os.path.join(root, d), exist_ok=True)
+    for d in ('lib', 'lib64', 'bin'):
+        if not os.path.lexists(os.path.join(root, d)):
+            os.symlink(f'usr/{d}', os.path.join(root, d))
+    for deb in debs:
+        # tar, not dpkg-deb -x: it follows the merged-/usr links of root.
+        run(['sh', '-c', 'dpkg-deb --fsys-tarfile "$1" | '
+             'tar -x --no-same-owner --keep-directory-symlink -C "$2"', 'sh', deb, root])
+
+
+def get_qemu(notes):
+    have = qemu_version(QEMU['command'])
+    if have and have >= QEMU['minimum']:
+        notes.append(f'{dotted(have)} of the system')
+        return {'path': shutil.which(QEMU['command']), 'version': dotted(have)}
+    apt = Apt(QEMU['suites'])
+    apt.update()
+    version = apt.version(QEMU['package'])
+    root = os.path.join(cache_dir(), 'qemu-' + version.replace(':', '_'))
+    if not os.path.exists(os.path.join(root, 'qemu')):
+        with staged(root) as tmp:
+            debs = apt.download(apt.closure(QEMU['package']), os.path.join(tmp, 'debs'))
+            unpack(debs, tmp)
+            shutil.rmtree(os.path.join(tmp, 'debs'))
+            write_wrapper(tmp, QEMU['command'])
+    wrapper = os.path.join(root, 'qemu')
+    got = qemu_version(wrapper)
+    if not got or got < QEMU['minimum']:
+        shutil.rmtree(root)
+        raise Failure(f'QEMU {version} was unpacked but does not run (wanted >= '
+                      f'{dotted(QEMU["minimum"])}); try: {wrapper} --version')
+    notes.append(f'{dotted(got)} from {QEMU["suites"][0]}')
+    return {'path': wrapper, 'version': dotted(got)}
+
+
+def newest_kernel(apt, row):
+    pattern = re.compile(r'linux-headers-(%s\.(\d+)\S*)-%s$' % (re.escape(row['series']), row['arch']))
+    found = [m for m in map(pattern.match, apt.names(f'linux-headers-{row["series"]}.')) if m]
+    found = [m for m in found if not re.search(r'cloud|rt', m[1])]
+    if not found:
+        raise Failure(f'no {row["series"]} kernel for {row["arch"]} in the archive')
+    return max(found, key=lambda m: int(m[2]))[1]
+
+
+def extract_vmlinux(image, out):
+    """The uncompressed kernel in a bzImage: it boots by PVH, 1.5 s faster under TCG."""
+    with open(image, 'rb') as f:
+        data = f.read()
+    if data[0x202:0x206] != b'HdrS':
+        raise Failure(f'{image} is no bzImage')
+    sectors = data[0x1f1] or 4
+    offset, length = struct.unpack_from('<II', data, 0x248)
+    payload = data[(sectors + 1) * 512 + offset:][:length]
+    if payload[:4] == b'\x28\xb5\x2f\xfd':
+        # The last four bytes are the size, added by the kernel's build.
+        elf = subprocess.run(['zstd', '-dcq'], input=payload[:-4], capture_output=True,
+                             check=True).stdout
+    elif payload[:6] == b'\xfd7zXZ\0':
+        elf = lzma.LZMADecompressor().decompress(payload)
+    else:
+        raise Failure(f'{image}: compression {payload[:4].hex()} is not known')
+    if elf[:4] != b'\x7fELF':
+        raise Failure(f'{image}: payload is no ELF file')
+    with open(out, 'wb') as f:
+        f.write(elf)
+
+
+def unpack_image(deb, root, version):
+    base = [f'*/modules/{version}/modules.*', './boot/*']
+    base += [f'*/modules/{version}/kernel/{d}/*' for d in MODULE_FOLDERS]
+    # A folder that a kernel does not have is no error; an empty result is, below.
+    run(['sh', '-c', 'deb=$1; root=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x '
+         '--no-same-owner --wildcards -C "$root" "$@" 2>/dev/null || true',
+         'sh', deb, root, *base])
+    if os.path.isdir(os.path.join(root, 'usr/lib/modules')):
+        os.makedirs(os.path.join(root, 'lib'), exist_ok=True)
+        shutil.move(os.path.join(root, 'usr/lib/modules'), os.path.join(root, 'lib/modules'))
+    if not os.path.isdir(os.path.join(root, f'lib/modules/{version}/kernel/drivers/gpu')):
+        raise Failure(f'{os.path.basename(deb)} has no modules of {version}')
+    run([shutil.which('depmod') or '/sbin/depmod', '-b', root, version])
+
+
+def fix_headers(root, version, arch):
+    """Debian's headers name their common part by an absolute path."""
+    final = root.split('.tmp.')[0]
+    path = os.path.join(root, f'usr/src/linux-headers-{version}-{arch}/Makefile')
+    with open(path, encoding='utf-8') as f:
+        text = f.read()
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text.replace('/usr/src/', f'{final}/usr/src/'))
+
+
+def get_kernel(name, notes):
+    row = KERNELS[name]
+    apt = Apt(row['suites'][codename()], row['arch'])
+    apt.update()
+    version = newest_kernel(apt, row)
+    arch = row['arch']
+    root = os.path.join(cache_dir(), f'linux-{version}-{arch}')
+    if not os.path.isdir(root):
+        with staged(root) as tmp:
+            debs = os.path.join(tmp, 'debs')
+            apt.download([f'linux-image-{version}-{arch}', f'linux-headers-{version}-{arch}',
+                          f'linux-headers-{version}-common', f'linux-kbuild-{version}'], debs)
+            for deb in sorted(os.listdir(debs)):
+                path = os.path.join(debs, deb)
+                if deb.startswith('linux-image'):
+                    unpack_image(path, tmp, f'{version}-{arch}')
+                else:
+                    run(['dpkg-deb', '-x', path, tmp])
+            shutil.rmtree(debs)
+            fix_headers(tmp, version, arch)
+            extract_vmlinux(os.path.join(tmp, f'boot/vmlinuz-{version}-{arch}'),
+                            os.path.join(tmp, 'vmlinux'))
+    notes.append(f'{version}-{arch}')
+    return {'path': root, 'version': f'{version}-{arch}', 'arch': arch,
+            'image': os.path.join(root, 'vmlinux'),
+            'headers': os.path.join(root, f'usr/src/linux-headers-{version}-{arch}'),
+            'modules': os.path.join(root, f'lib/modules/{version}-{arch}')}
+
+
+def get_checkpatch(notes):
+    """checkpatch.pl is only in Debian's source package: keep the script, drop the rest."""
+    row = KERNELS['6.12-amd64']
+    apt = Apt(row['suites'][codename()], row['arch'])
+    apt.update()
+    package = f'linux-source-{row["series"]}'
+    version = apt.version(package)
+    root = os.path.join(cache_dir(), f'checkpatch-{version}')
+    if not os.path.isdir(root):
+        with staged(root) as tmp:
+            deb = apt.download([package], os.path.join(tmp, 'debs'))[0]
+            run(['sh', '-c', 'dpkg-deb --fsys-tarfile "$1" | '
+                 f'tar -xO ./usr/src/{package}.tar.xz | tar -xJ --strip-components=1 -C "$2" '
+                 f'--wildcards "{package}/scripts/checkpatch.pl" "{package}/scripts/spelling.txt" '
+                 f'"{package}/scripts/const_structs.checkpatch"', 'sh', deb, tmp])
+            shutil.rmtree(os.path.join(tmp, 'debs'))
+            if not os.path.exists(os.path.join(tmp, 'scripts/checkpatch.pl')):
+                raise Failure(f'{package} {version} has no scripts/checkpatch.pl')
+    notes.append(version)
+    return {'path': root, 'version': version}
+
+
+def make_part(name, notes):
+    if name == 'qemu':
+        return get_qemu(notes)
+    if name == 'checkpatch':
+        return get_checkpatch(notes)
+    if name in KERNELS:
+        return get_kernel(name, notes)
+    known = ', '.join(['qemu', 'checkpatch', *sorted(KERNELS)])
+    raise Failure(f'"{name}" is no part of the test bed; there are: {known}')
+
+
+TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source'}
+
+
+def ensure(names, refresh=False):
+    """Makes every named part present; prints only what it had to do."""
+    parts = load_state()
+    todo = [n for n in names if refresh or n not in parts]
+    if not todo:
+        return
+    os.makedirs(cache_dir(), exist_ok=True)
+    with open(os.path.join(cache_dir(), 'lock'), 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        parts = load_state()
+        todo = [n for n in names if refresh or n not in parts]
+        for i, name in enumerate(todo, 1):
+            with step(i, len(todo), TITLES.get(name, f'Linux {name}')) as notes:
+                parts[name] = make_part(name, notes)
+            save_state(parts)
+
+
+def main(args):
+    try:
+        if args[:1] == ['--help']:
+            print(__doc__.strip())
+        elif args[:1] == ['--get'] and len(args) == 3:
+            record = part(args[1])
+            if args[2] not in record:
+                raise Failure(f'{args[1]} has no "{args[2]}", only {", ".join(sorted(record))}')
+            print(record[args[2]])
+        else:
+            refresh = '--refresh' in args
+            ensure([a for a in args if a != '--refresh'] or DEFAULT_PARTS, refresh)
+    except Failure as e:
+        print(f'\nsetup: {e}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('\nsetup: stopped; what was complete is kept, run it again to go on', file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
