@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+# The front door. Each verb first sees to what it needs; the second run is quick.
+
+BUILD   ?= build
+KERNEL  ?= 6.12-amd64
+JOBS    ?= $(shell nproc)
+PREFIX  ?= /usr/local
+
+Q       := @
+kver    := $(BUILD)/kernel/$(KERNEL)
+
+all: userspace ## build the library, the tool, the emulated NPU and the tests
+
+help: ## say what can be made
+	$(Q)sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	$(Q)echo
+	$(Q)echo "  BUILD=dir KERNEL=$(KERNEL) JOBS=n PREFIX=$(PREFIX) HEARTH_MODELS=dir"
+
+packages:
+	$(Q)scripts/setup --packages-only
+
+setup: ## install packages, fetch QEMU and the guest's kernel into the cache
+	$(Q)scripts/setup qemu $(KERNEL)
+
+$(BUILD)/build.ninja:
+	$(Q)meson setup $(BUILD) --prefix=$(PREFIX) >$(BUILD).log 2>&1 || \
+		{ tail -20 $(BUILD).log; echo "make: meson setup failed, see $(BUILD).log"; exit 1; }
+	$(Q)mv $(BUILD).log $(BUILD)/meson-setup.log
+
+userspace: packages
+	$(Q)$(MAKE) --no-print-directory -s $(BUILD)/build.ninja
+	$(Q)ninja -C $(BUILD) -j$(JOBS) --quiet
+
+modules: setup ## build hearth.ko against the guest's kernel
+	$(Q)scripts/build-modules "$$(scripts/testbed.py --get $(KERNEL) headers)" $(kver) -j$(JOBS)
+
+demo: setup userspace modules ## a phone in QEMU runs two models on the NPU, then on the CPU
+	$(Q)scripts/demo --build $(BUILD) --kernel $(KERNEL)
+
+check: setup ## every suite; ends with "N passed, N failed, N skipped"
+	$(Q)tests/run --build $(BUILD) --kernel $(KERNEL) --jobs $(JOBS)
+
+shell: setup userspace modules ## a shell in the guest, with the NPU and the tests
+	$(Q)tests/qemu/vm --build $(BUILD) --kernel $(KERNEL) --shell
+
+bench: setup userspace modules ## measure kernels, inferences and submits
+	$(Q)scripts/bench --build $(BUILD) --kernel $(KERNEL)
+
+debug-kernel: packages ## build the KASAN and lockdep kernel into the cache (long)
+	$(Q)scripts/debug-kernel -j$(JOBS)
+
+install: userspace ## install library, tool and headers under PREFIX (DESTDIR is kept)
+	$(Q)meson install -C $(BUILD) --no-rebuild
+
+clean: ## remove what was built; the cache stays
+	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD).log
+
+.PHONY: all help packages setup userspace modules demo check shell bench debug-kernel install clean
