@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Thread pool: the caller bounds it, nobody else makes threads.
+ */
+#ifndef HEARTH_KERNELS_POOL_H
+#define HEARTH_KERNELS_POOL_H
+
+struct hk_pool;
+
+typedef void (*hk_task_fn)(void *arg, unsigned int task, unsigned int worker);
+
+/**
+ * hk_pool_create() - make a pool of @threads workers, the caller included
+ * @threads: 1 to 64; 1 makes no thread.
+ *
+ * Returns the pool or NULL (errno set).
+ */
+struct hk_pool *hk_pool_create(unsigned int threads);
+void hk_pool_destroy(struct hk_pool *pool);
+unsigned int hk_pool_threads(const struct hk_pool *pool);
+
+/**
+ * hk_pool_run() - run fn(arg, 0..tasks-1, worker) and wait for all
+ *
+ * worker is below hk_pool_threads() and no two tasks run on one worker at a
+ * time. Not reentrant. A NULL pool runs everything in the caller.
+ */
+void hk_pool_run(struct hk_pool *pool, hk_task_fn fn, void *arg,
+		 unsigned int tasks);
+
+#endif /* HEARTH_KERNELS_POOL_H */
