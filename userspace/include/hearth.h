@@ -1,1 +1,638 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * libhearth: run quantized networks on the NPU, or on the CPU where there is
+ * none, with the same bits.
+ *
+ * Three layers, each usable alone:
+ *
+ *   queue	devices, buffers, command streams, fences
+ *   graph	define, compile, bind, run, explain
+ *   llm	open a GGUF file, feed tokens, stream text
+ *
+ * Conventions:
+ *
+ * - Functions return 0 or a negative errno, unless they say otherwise. After
+ *   a failure hearth_errmsg() tells, for the calling thread, what was wrong:
+ *   the file or field, the number and the limit.
+ * - Handles are opaque. What X_create() or X_open() made, X_destroy() or
+ *   X_close() frees; both accept NULL. A handle keeps the device that it was
+ *   made on usable only as long as the caller keeps that device open.
+ * - Options are structs made with HEARTH_OPTS(); NULL means the defaults.
+ * - A file descriptor parameter named *_fd is borrowed, one named *_fd_own is
+ *   consumed, also on failure. Returned descriptors belong to the caller and
+ *   are close-on-exec.
+ * - The library prints nothing, never aborts, and makes no threads beyond the
+ *   pool that the caller bounds (struct hearth_device_opts).
+ * - A handle is used by one thread at a time; different handles, also of one
+ *   device, may be used by different threads, except where a function says
+ *   otherwise.
+ */
+#ifndef HEARTH_H
+#define HEARTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HEARTH_API __attribute__((visibility("default")))
+
+/**
+ * HEARTH_OPTS() - declare and fill an options struct
+ *
+ * Zeroes it with its padding and sets sz, so that a program built with an
+ * older header works with a newer library.
+ *
+ *	HEARTH_OPTS(hearth_device_opts, opts, .threads = 2);
+ */
+#define HEARTH_OPTS(TYPE, NAME, ...)					\
+	struct TYPE NAME = ({						\
+		struct TYPE ___opts;					\
+		memset(&___opts, 0, sizeof(___opts));			\
+		___opts = (struct TYPE){ .sz = sizeof(___opts),		\
+					 __VA_ARGS__ };			\
+		___opts;						\
+	})
+
+/** hearth_version() - "0.1.0" */
+HEARTH_API const char *hearth_version(void);
+
+/**
+ * hearth_errmsg() - why the last call of this thread failed
+ *
+ * Returns a string that is valid until the thread's next call; "" if no call
+ * failed yet.
+ */
+HEARTH_API const char *hearth_errmsg(void);
+
+/* ------------------------------------------------------------------ queue */
+
+struct hearth_device;
+struct hearth_buffer;
+struct hearth_queue;
+
+struct hearth_device_opts {
+	size_t sz;
+	/** threads: CPU threads for what runs on the CPU; 0 = one per core. */
+	unsigned int threads;
+	/** isa: "plain", "avx2", ...; NULL = the fastest that the CPU has. */
+	const char *isa;
+	size_t :0;
+};
+
+/**
+ * hearth_device_open() - open a device
+ * @name: "npu" (the first one), "cpu", a device node, or NULL for the first
+ *	NPU and, where there is none, the CPU.
+ *
+ * Errors: -ENODEV no such device, -EACCES the node exists but may not be
+ * opened (the message names the group), -EPROTO driver too old.
+ */
+HEARTH_API int hearth_device_open(const char *name,
+				  const struct hearth_device_opts *opts,
+				  struct hearth_device **dev);
+HEARTH_API void hearth_device_close(struct hearth_device *dev);
+
+struct hearth_device_info {
+	size_t sz;
+	/** name: "npu" or "cpu". */
+	const char *name;
+	/** path: Device node, or NULL. Valid as long as the device. */
+	const char *path;
+	/** isa: Kernels that the CPU side uses. */
+	const char *isa;
+	/** ops: Bit n: opcode n is executed by the device itself. */
+	uint64_t ops;
+	/** types: Bit n: data type n is known to the device itself. */
+	uint64_t types;
+	uint64_t sram_bytes;
+	/** fw_version: major << 16 | minor; 0 on the CPU. */
+	uint32_t fw_version;
+	unsigned int threads;
+	size_t :0;
+};
+
+/** hearth_device_get_info() - fill @info, as much of it as info->sz says */
+HEARTH_API int hearth_device_get_info(const struct hearth_device *dev,
+				      struct hearth_device_info *info);
+
+enum hearth_buffer_flags {
+	/** The device may only read it. */
+	HEARTH_BUFFER_READONLY = 1 << 0,
+};
+
+struct hearth_buffer_opts {
+	size_t sz;
+	/** flags: Mask of enum hearth_buffer_flags. */
+	uint32_t flags;
+	size_t :0;
+};
+
+/**
+ * hearth_buffer_create() - zeroed memory that CPU and device both see
+ * @bytes: 1 or more; rounded up to pages.
+ */
+HEARTH_API int hearth_buffer_create(struct hearth_device *dev, uint64_t bytes,
+				    const struct hearth_buffer_opts *opts,
+				    struct hearth_buffer **buf);
+
+/**
+ * hearth_buffer_from_file() - a range of a file, read-only, as a buffer
+ * @file_fd: Borrowed; the buffer stays valid after it is closed.
+ * @offset: Multiple of the page size.
+ * @bytes: The file must reach so far.
+ *
+ * On the CPU it is a shared mapping: no copy, the pages are the page cache's.
+ */
+HEARTH_API int hearth_buffer_from_file(struct hearth_device *dev, int file_fd,
+				       uint64_t offset, uint64_t bytes,
+				       const struct hearth_buffer_opts *opts,
+				       struct hearth_buffer **buf);
+
+/** hearth_buffer_import() - a dma-buf as a buffer; NPU only (-EOPNOTSUPP) */
+HEARTH_API int hearth_buffer_import(struct hearth_device *dev, int dmabuf_fd,
+				    const struct hearth_buffer_opts *opts,
+				    struct hearth_buffer **buf);
+
+/** hearth_buffer_export() - a new dma-buf fd; NPU only (-EOPNOTSUPP) */
+HEARTH_API int hearth_buffer_export(struct hearth_buffer *buf, int *dmabuf_fd);
+
+/** hearth_buffer_destroy() - work that uses it must have finished */
+HEARTH_API void hearth_buffer_destroy(struct hearth_buffer *buf);
+
+/** hearth_buffer_data() - CPU address; not writable if made from a file */
+HEARTH_API void *hearth_buffer_data(const struct hearth_buffer *buf);
+HEARTH_API uint64_t hearth_buffer_bytes(const struct hearth_buffer *buf);
+
+/** hearth_buffer_address() - device address, for command streams */
+HEARTH_API uint64_t hearth_buffer_address(const struct hearth_buffer *buf);
+
+/** enum hearth_priority - as enum drm_hearth_queue_priority */
+enum hearth_priority {
+	HEARTH_PRIORITY_DEFAULT = 0,
+	HEARTH_PRIORITY_IDLE,
+	HEARTH_PRIORITY_NORMAL,
+	HEARTH_PRIORITY_FOCUS,
+	HEARTH_PRIORITY_REALTIME,
+};
+
+struct hearth_queue_opts {
+	size_t sz;
+	/** priority: FOCUS and REALTIME need CAP_SYS_NICE (-EACCES). */
+	enum hearth_priority priority;
+	/** progress_timeout_ns: 0 = the driver's. */
+	uint64_t progress_timeout_ns;
+	/** job_timeout_ns: 0 = the driver's. */
+	uint64_t job_timeout_ns;
+	size_t :0;
+};
+
+HEARTH_API int hearth_queue_create(struct hearth_device *dev,
+				   const struct hearth_queue_opts *opts,
+				   struct hearth_queue **queue);
+
+/** hearth_queue_destroy() - cancels what has not finished */
+HEARTH_API void hearth_queue_destroy(struct hearth_queue *queue);
+
+struct hearth_submit_opts {
+	size_t sz;
+	/** has_wait_fd: @wait_fd is given. */
+	bool has_wait_fd;
+	/** wait_fd: sync_file; the work starts after it signals. Borrowed. */
+	int wait_fd;
+	/** signal_fd: If not NULL, gets a sync_file that signals at the end. */
+	int *signal_fd;
+	size_t :0;
+};
+
+/**
+ * hearth_queue_submit() - queue a command stream
+ * @address: Device address of the stream (uapi/hw/hearth_cmd.h), in a buffer.
+ * @bytes: Its size.
+ *
+ * Work of one queue is done in order. On the CPU the stream is executed
+ * before the call returns, and fences give -EOPNOTSUPP.
+ */
+HEARTH_API int hearth_queue_submit(struct hearth_queue *queue, uint64_t address,
+				   uint64_t bytes,
+				   const struct hearth_submit_opts *opts);
+
+/**
+ * hearth_queue_wait() - wait for all that was submitted
+ * @timeout_ns: 0 = poll, UINT64_MAX = no limit.
+ *
+ * Returns 0, -ETIME if the time ran out, or the error of the first job that
+ * failed: -ETIMEDOUT (hang), -EFAULT (MMU fault), -EINVAL (bad stream), -EIO
+ * (firmware died), -ENODEV (device gone), -ECANCELED. hearth_errmsg() has the
+ * command's index and opcode and the address. After an error the queue takes
+ * no more work: destroy it and make another.
+ */
+HEARTH_API int hearth_queue_wait(struct hearth_queue *queue, uint64_t timeout_ns);
+
+/* ------------------------------------------------------------------ graph */
+
+struct hearth_graph;
+struct hearth_program;
+
+/** hearth_tensor - index of a tensor in its graph; HEARTH_NO_TENSOR if none */
+typedef int32_t hearth_tensor;
+#define HEARTH_NO_TENSOR	(-1)
+#define HEARTH_MAX_DIMS		4
+
+enum hearth_tensor_role {
+	/** Computed by an op; memory planned by the compiler. */
+	HEARTH_TENSOR_ACTIVATION = 0,
+	/** Written by the caller before a run. */
+	HEARTH_TENSOR_INPUT,
+	/** Read by the caller after a run. */
+	HEARTH_TENSOR_OUTPUT,
+	/** Constant in the caller's memory, copied by the compiler. */
+	HEARTH_TENSOR_CONSTANT,
+	/** Constant in the graph's weights file, used in place. */
+	HEARTH_TENSOR_WEIGHTS,
+	/** Kept from run to run (a KV cache); zero at first. */
+	HEARTH_TENSOR_STATE,
+};
+
+struct hearth_tensor_opts {
+	size_t sz;
+	/** name: Copied; for messages and explain. */
+	const char *name;
+	/** type: enum hearth_type of uapi/hw/hearth_cmd.h. */
+	unsigned int type;
+	enum hearth_tensor_role role;
+	/** dims: Outermost first, innermost contiguous; n_dims of them. */
+	unsigned int n_dims;
+	uint32_t dims[HEARTH_MAX_DIMS];
+	/**
+	 * n_scales: 8-bit and i32 tensors: 0, 1 (per tensor) or the size of
+	 * dimension @channel_dim. real = scale * (value - zero_point).
+	 */
+	unsigned int n_scales;
+	/** scales: Copied. */
+	const float *scales;
+	int32_t zero_point;
+	unsigned int channel_dim;
+	/** data: CONSTANT: the bytes. Copied when the graph is compiled. */
+	const void *data;
+	/** offset: WEIGHTS: where in the weights file. */
+	uint64_t offset;
+	size_t :0;
+};
+
+HEARTH_API int hearth_graph_create(struct hearth_graph **graph);
+HEARTH_API void hearth_graph_destroy(struct hearth_graph *graph);
+
+/**
+ * hearth_graph_set_weights() - the file of all HEARTH_TENSOR_WEIGHTS
+ * @file_fd: Borrowed; duplicated.
+ */
+HEARTH_API int hearth_graph_set_weights(struct hearth_graph *graph, int file_fd);
+
+/**
+ * hearth_graph_add_tensor() - add a tensor
+ *
+ * Returns its index (0, 1, ...) or a negative errno.
+ */
+HEARTH_API hearth_tensor
+hearth_graph_add_tensor(struct hearth_graph *graph,
+			const struct hearth_tensor_opts *opts);
+
+/** enum hearth_op - what can be added to a graph; inputs in brackets */
+enum hearth_op {
+	/** 8 bits, NHWC [src, weights OHWI, bias or none] */
+	HEARTH_CONV_2D = 1,
+	/** 8 bits, NHWC [src, weights 1HWC, bias or none] */
+	HEARTH_DEPTHWISE_CONV_2D,
+	/** 8 bits [src, weights (out, in), bias or none] */
+	HEARTH_FULLY_CONNECTED,
+	/** 8 bits, NHWC [src] */
+	HEARTH_AVERAGE_POOL_2D,
+	HEARTH_MAX_POOL_2D,
+	/** 8 bits or f32 [a, b]; b may repeat along the outer dimensions */
+	HEARTH_ADD,
+	HEARTH_MUL,
+	/** 8 bits, last dimension [src] */
+	HEARTH_SOFTMAX,
+	/** any type, same bytes [src] */
+	HEARTH_RESHAPE,
+	/** 8 bits [src] */
+	HEARTH_PAD,
+	/** any type, along opts.axis [src ...] */
+	HEARTH_CONCAT,
+	/** 8 bits, mean over the dimensions in opts.axes [src] */
+	HEARTH_MEAN,
+	/** f32 to 8 bits, 8 bits to f32, 8 bits to 8 bits [src] */
+	HEARTH_QUANTIZE,
+	/** 8 bits, by table [src] */
+	HEARTH_RELU,
+	HEARTH_RELU6,
+	HEARTH_LOGISTIC,
+	HEARTH_TANH,
+	HEARTH_LEAKY_RELU,
+	HEARTH_HARD_SWISH,
+
+	/** [table (rows, cols), ids i32] -> f32 (n, cols) */
+	HEARTH_GET_ROWS = 64,
+	/** [src f32 (rows, in), weights (out, in)] -> f32 (rows, out) */
+	HEARTH_MATMUL,
+	/** [src f32 (rows, n), gains f32 (n)] */
+	HEARTH_RMS_NORM,
+	/** [x f32 (rows, heads, head_dim), pos i32 (rows)]; opts.rope */
+	HEARTH_ROPE,
+	/** [src f32 (rows, kv_heads, head_dim), pos i32 (rows)] -> state */
+	HEARTH_KV_WRITE,
+	/** [q (rows, heads, head_dim), k state, v state, pos i32 (rows)] */
+	HEARTH_ATTENTION,
+	/** [gate f32, up f32]; silu(gate) * up */
+	HEARTH_SWIGLU,
+	/** [src f32 (rows, n)] -> i32 (rows) */
+	HEARTH_ARGMAX,
+};
+
+enum hearth_padding {
+	HEARTH_PADDING_VALID = 0,
+	HEARTH_PADDING_SAME,
+};
+
+enum hearth_activation {
+	HEARTH_ACT_NONE = 0,
+	HEARTH_ACT_RELU,
+	HEARTH_ACT_RELU6,
+	HEARTH_ACT_RELU_N1_TO_1,
+};
+
+struct hearth_op_opts {
+	size_t sz;
+	/** name: Copied; for messages and explain. */
+	const char *name;
+	/* convolutions and pools */
+	enum hearth_padding padding;
+	enum hearth_activation activation;
+	uint32_t stride_h, stride_w, dilation_h, dilation_w;
+	uint32_t filter_h, filter_w;
+	/* PAD: elements before and after, per dimension */
+	uint32_t pad_before[HEARTH_MAX_DIMS], pad_after[HEARTH_MAX_DIMS];
+	/* CONCAT */
+	uint32_t axis;
+	/* MEAN: bit n: dimension n is reduced */
+	uint32_t axes;
+	/* SOFTMAX */
+	float beta;
+	/* LEAKY_RELU */
+	float alpha;
+	/* RMS_NORM */
+	float eps;
+	/* ATTENTION: 0 = 1 / sqrt(head_dim) */
+	float scale;
+	/* ROPE */
+	uint32_t rope_dims;
+	uint32_t rope_halves;
+	float rope_base;
+	float rope_freq_scale;
+	size_t :0;
+};
+
+/**
+ * hearth_graph_add_op() - add an op; ops run in the order of their addition
+ * @inputs: Tensors, HEARTH_NO_TENSOR for an optional one that is not there.
+ * @output: ACTIVATION, OUTPUT or STATE; each is written by one op only.
+ *
+ * Shapes, types and quantization are checked here; the message names the op,
+ * the tensor and the numbers.
+ */
+HEARTH_API int hearth_graph_add_op(struct hearth_graph *graph, enum hearth_op op,
+				   const hearth_tensor *inputs,
+				   unsigned int n_inputs, hearth_tensor output,
+				   const struct hearth_op_opts *opts);
+
+/**
+ * hearth_graph_load_tflite() - a graph from a TFLite file
+ *
+ * Errors: -EINVAL broken file (the message names the field), -EOPNOTSUPP an
+ * op or type that Hearth lacks (the message names it).
+ */
+HEARTH_API int hearth_graph_load_tflite(const char *path,
+					struct hearth_graph **graph);
+
+HEARTH_API unsigned int hearth_graph_n_inputs(const struct hearth_graph *graph);
+HEARTH_API unsigned int hearth_graph_n_outputs(const struct hearth_graph *graph);
+/** hearth_graph_input() - i-th INPUT in order of addition, or -ENOENT */
+HEARTH_API hearth_tensor hearth_graph_input(const struct hearth_graph *graph,
+					    unsigned int i);
+HEARTH_API hearth_tensor hearth_graph_output(const struct hearth_graph *graph,
+					     unsigned int i);
+/** hearth_graph_get_tensor() - description; pointers live as long as graph */
+HEARTH_API int hearth_graph_get_tensor(const struct hearth_graph *graph,
+				       hearth_tensor tensor,
+				       struct hearth_tensor_opts *opts);
+
+struct hearth_compile_opts {
+	size_t sz;
+	/** priority: Of the queue that the program runs on. */
+	enum hearth_priority priority;
+	/**
+	 * share: Another program of the same device and weights file: its
+	 * weights buffer and, tensor for tensor by name, its states are used.
+	 */
+	struct hearth_program *share;
+	size_t :0;
+};
+
+/**
+ * hearth_compile() - make a program
+ *
+ * Plans the memory, allocates it, emits the command stream. The graph may be
+ * destroyed afterwards. A run allocates nothing. The device and @share must
+ * outlive the program.
+ */
+HEARTH_API int hearth_compile(struct hearth_graph *graph,
+			      struct hearth_device *dev,
+			      const struct hearth_compile_opts *opts,
+			      struct hearth_program **program);
+HEARTH_API void hearth_program_destroy(struct hearth_program *program);
+
+/**
+ * hearth_program_data() - memory of an INPUT, OUTPUT or STATE tensor
+ * @bytes: Returned size, or NULL.
+ *
+ * Returns the tensor's memory, valid as long as the program, or NULL. Write
+ * inputs before and read outputs after a run.
+ */
+HEARTH_API void *hearth_program_data(struct hearth_program *program,
+				     hearth_tensor tensor, uint64_t *bytes);
+
+/** hearth_program_run() - run once and wait; errors as hearth_queue_wait() */
+HEARTH_API int hearth_program_run(struct hearth_program *program);
+
+struct hearth_program_info {
+	size_t sz;
+	/** weights_bytes: Bytes of weights, in the file. */
+	uint64_t weights_bytes;
+	/** activation_bytes: Peak of what is live at one time; as allocated. */
+	uint64_t activation_bytes;
+	/** state_bytes: STATE tensors. */
+	uint64_t state_bytes;
+	/** constant_bytes: What the compiler added: tables, scales. */
+	uint64_t constant_bytes;
+	/** stream_bytes: Command stream. */
+	uint64_t stream_bytes;
+	/** n_ops: Commands; n_device_ops of them run on the device. */
+	unsigned int n_ops, n_device_ops;
+	/** n_segments: Runs of commands on one engine; submits per run on an NPU. */
+	unsigned int n_segments, n_device_segments;
+	size_t :0;
+};
+
+HEARTH_API int hearth_program_get_info(const struct hearth_program *program,
+				       struct hearth_program_info *info);
+
+/** struct hearth_op_report - one command, as explain tells it */
+struct hearth_op_report {
+	/** name: Of the op, as given or as in the file. */
+	const char *name;
+	/** op: "conv_2d", "matmul", ... */
+	const char *op;
+	/** engine: "npu" or "cpu". */
+	const char *engine;
+	/** reason: Why it is not on the NPU, or NULL. */
+	const char *reason;
+	/** macs: Multiply-accumulates. */
+	uint64_t macs;
+	/** bytes: Operand bytes, read and written. */
+	uint64_t bytes;
+};
+
+/**
+ * hearth_program_explain() - tell of each command where it runs, and why
+ * @fn: Called in order; a return other than 0 ends it and is returned.
+ */
+HEARTH_API int hearth_program_explain(const struct hearth_program *program,
+				      int (*fn)(const struct hearth_op_report *r,
+						void *arg),
+				      void *arg);
+
+/* -------------------------------------------------------------------- llm */
+
+struct hearth_llm;
+
+struct hearth_llm_opts {
+	size_t sz;
+	/** n_ctx: Positions of the KV cache; 0 = the model's, at most 4096. */
+	uint32_t n_ctx;
+	/** n_batch: Tokens per prefill step; 0 = 32. */
+	uint32_t n_batch;
+	/** kv_f32: Keep keys and values in f32 instead of f16. */
+	bool kv_f32;
+	enum hearth_priority priority;
+	size_t :0;
+};
+
+/**
+ * hearth_llm_open() - open a GGUF file on a device
+ *
+ * Errors: -EINVAL broken file, -EOPNOTSUPP an architecture, tokenizer or type
+ * that Hearth lacks (the message has the list), -ENOMEM.
+ */
+HEARTH_API int hearth_llm_open(const char *path, struct hearth_device *dev,
+			       const struct hearth_llm_opts *opts,
+			       struct hearth_llm **llm);
+HEARTH_API void hearth_llm_close(struct hearth_llm *llm);
+
+struct hearth_llm_info {
+	size_t sz;
+	const char *name;
+	const char *arch;
+	uint32_t n_vocab, n_ctx, n_ctx_model, n_layer, n_embd;
+	int32_t bos, eos;
+	uint64_t weights_bytes, state_bytes, activation_bytes;
+	size_t :0;
+};
+
+HEARTH_API int hearth_llm_get_info(const struct hearth_llm *llm,
+				   struct hearth_llm_info *info);
+
+/** hearth_llm_program() - the program of one decode step; for explain */
+HEARTH_API struct hearth_program *hearth_llm_program(struct hearth_llm *llm);
+
+/**
+ * hearth_llm_tokenize() - text to tokens
+ * @ids: Room for @cap tokens, may be NULL if @cap is 0.
+ *
+ * Returns the number of tokens, also if it exceeds @cap, or a negative errno.
+ */
+HEARTH_API int hearth_llm_tokenize(const struct hearth_llm *llm, const char *text,
+				   size_t len, bool add_bos, int32_t *ids,
+				   size_t cap);
+
+/**
+ * hearth_llm_detokenize() - bytes of one token, not terminated
+ *
+ * Returns the number of bytes, also if it exceeds @cap.
+ */
+HEARTH_API int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id,
+				     char *buf, size_t cap);
+
+/**
+ * hearth_llm_eval() - feed tokens after those fed so far
+ * @logits: If not NULL, gets a pointer to n_vocab f32 values of the last
+ *	token, valid until the next call.
+ *
+ * Errors: -ENOSPC the context is full, else as hearth_queue_wait().
+ */
+HEARTH_API int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids,
+			       size_t n, const float **logits);
+
+/** hearth_llm_position() - tokens fed so far */
+HEARTH_API uint32_t hearth_llm_position(const struct hearth_llm *llm);
+
+/** hearth_llm_rewind() - forget all tokens from @position on */
+HEARTH_API int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position);
+
+/** struct hearth_llm_token - what generate tells of each token */
+struct hearth_llm_token {
+	int32_t id;
+	/** text: Whole UTF-8 characters that it completed; may be empty. */
+	const char *text;
+	size_t text_bytes;
+	/** logits: n_vocab values that it was chosen from. */
+	const float *logits;
+};
+
+struct hearth_generate_opts {
+	size_t sz;
+	/** max_tokens: 0 = until the context is full. */
+	uint32_t max_tokens;
+	/** temperature: 0 = greedy. */
+	float temperature;
+	/** top_k: 0 = all. top_p, min_p: 0 = off. */
+	uint32_t top_k;
+	float top_p, min_p;
+	uint64_t seed;
+	/** ignore_eos: Go on after an end token. */
+	bool ignore_eos;
+	size_t :0;
+};
+
+/**
+ * hearth_llm_generate() - stream tokens after what was fed
+ * @fn: Called per token; a return other than 0 ends the stream and is
+ *	returned.
+ *
+ * Something must have been fed. Same seed, same text, on every device.
+ */
+HEARTH_API int hearth_llm_generate(struct hearth_llm *llm,
+				   const struct hearth_generate_opts *opts,
+				   int (*fn)(const struct hearth_llm_token *t,
+					     void *arg),
+				   void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* HEARTH_H */
