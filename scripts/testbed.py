@@ -386,7 +386,7 @@ def make_part(name, notes):
 TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source'}
 
 
-def ensure(names, refresh=False):
+def ensure(names, refresh=False, quiet=False):
     """Makes every named part present; prints only what it had to do."""
     parts = load_state()
     todo = [n for n in names if refresh or n not in parts]
@@ -398,7 +398,8 @@ def ensure(names, refresh=False):
         parts = load_state()
         todo = [n for n in names if refresh or n not in parts]
         for i, name in enumerate(todo, 1):
-            with step(i, len(todo), TITLES.get(name, f'Linux {name}')) as notes:
+            title = TITLES.get(name, f'Linux {name}')
+            with contextlib.nullcontext([]) if quiet else step(i, len(todo), title) as notes:
                 parts[name] = make_part(name, notes)
             save_state(parts)
 

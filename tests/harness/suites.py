@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MIT
+"""The suites: what each runs, and how its output becomes results."""
+import concurrent.futures
+import fnmatch
+import os
+import re
+import subprocess
+import sys
+
+from tap import FAIL, PASS, SKIP, Result, parse, split_runs
+import tap
+
+# One boot of the guest per row; a program sees the row's name in $HEARTH_BOOT.
+# QEMU aborts when a device with MSI-X is unplugged: what unplugs stays with MSI.
+IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
+         '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
+BOOTS = [
+    ('msi', [], ['*'], []),
+    ('msix', ['--stub-arg=--msix'], ['*'], ['*unplug*']),
+    ('iommu', IOMMU, ['*'], []),
+]
+PROGRAM_SECONDS = 180
+FUZZ_SECONDS = 10
+STYLE_FOLDERS = ('kernel', 'uapi')
+
+
+class Context:
+    """What all suites share: folders, environment, how to run a program."""
+
+    def __init__(self, top, build, kernel, jobs, pattern):
+        self.top = top
+        self.build = os.path.abspath(build)
+        self.kernel = kernel
+        self.jobs = jobs
+        self.pattern = pattern
+        self.logs = os.path.join(self.build, 'check')
+        self.strict = os.environ.get('HEARTH_CI', os.environ.get('CI', '')) in ('1', 'true', 'yes')
+        self.models = os.environ.get('HEARTH_MODELS') or os.path.join(top, '../shared/models')
+        self.env = dict(os.environ, LC_ALL='C.UTF-8', CMOCKA_MESSAGE_OUTPUT='TAP',
+                        HEARTH_BUILD=self.build, HEARTH_KERNEL=kernel, HEARTH_TOP=top,
+                        HEARTH_VM=os.path.join(top, 'tests/qemu/vm'))
+        self.env.pop('MAKEFLAGS', None)
+        if os.path.isdir(self.models):
+            self.models = self.env['HEARTH_MODELS'] = os.path.abspath(self.models)
+
+    def log(self, name):
+        path = os.path.join(self.logs, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return path
+
+    def run(self, command, log, seconds=PROGRAM_SECONDS, env=None):
+        """(status, lines of stdout) of a command; None as status if it hung. All goes to the log."""
+        path = self.log(log)
+        with open(path, 'wb') as err, open(path + '.out', 'w+b') as out:
+            try:
+                status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                        timeout=seconds, cwd=self.top, check=False,
+                                        env=dict(self.env, **(env or {}))).returncode
+            except subprocess.TimeoutExpired:
+                status = None
+            except OSError as e:
+                err.write(f'{command[0]}: {e.strerror}\n'.encode())
+                status = 127
+        with open(path + '.out', encoding='utf-8', errors='replace') as f:
+            lines = f.read().splitlines()
+        with open(path, 'ab') as whole:
+            whole.write(('\n'.join(lines) + '\n').encode())
+        os.unlink(path + '.out')
+        return status, lines
+
+    def tail(self, log, count=6):
+        with open(self.log(log), encoding='utf-8', errors='replace') as f:
+            return [line.strip() for line in f if line.strip()][-count:]
+
+    def step(self, name, command, log, seconds=1800, bad=None):
+        """One result: the command succeeds, and prints no line that matches `bad`."""
+        status, _ = self.run(command, log, seconds)
+        with open(self.log(log), encoding='utf-8', errors='replace') as f:
+            faults = [line.strip() for line in f if bad and re.search(bad, line)]
+        if status == 0 and not faults:
+            return Result(name, PASS, '')
+        why = ' | '.join(faults[:4] or self.tail(log))
+        return Result(name, FAIL, f'status {status}: {why}' if status else why)
+
+    def programs(self, folder, prefix=''):
+        """Executables of a build folder, as the --only pattern wants them."""
+        path = os.path.join(self.build, folder)
+        if not os.path.isdir(path):
+            return []
+        found = [os.path.join(path, f) for f in sorted(os.listdir(path)) if f.startswith(prefix)]
+        return [f for f in found if os.path.isfile(f) and os.access(f, os.X_OK)
+                and not f.endswith('.so') and self.wants(f)]
+
+    def wants(self, path):
+        return not self.pattern or fnmatch.fnmatch(os.path.basename(path), f'*{self.pattern}*')
+
+    def parallel(self, function, items):
+        with concurrent.futures.ThreadPoolExecutor(max_workers=self.jobs) as pool:
+            return [r for results in pool.map(function, items) for r in results]
+
+
+def self_test(ctx):
+    """The judges are judged first."""
+    sys.path.insert(0, os.path.join(ctx.top, 'tests/qemu'))
+    import klog
+    problems, count = tap.self_test()
+    results = [Result(f'tap reader, {count} streams', FAIL if problems else PASS, ' | '.join(problems))]
+    problems = klog.self_test()
+    results.append(Result(f'kernel log scanner, {len(klog.SIGNS)} signs',
+                          FAIL if problems else PASS, ' | '.join(problems)))
+    models = os.path.isdir(ctx.models)
+    outcome = PASS if models else FAIL if ctx.strict else SKIP
+    results.append(Result('models are there', outcome, '' if models else
+                          f'no folder {ctx.models}; set HEARTH_MODELS to where the models are'))
+    return results
+
+
+def build_modules(ctx, name, folder, *args):
+    headers = subprocess.run([os.path.join(ctx.top, 'scripts/testbed.py'), '--get', ctx.kernel, 'headers'],
+                             capture_output=True, text=True, check=False).stdout.strip()
+    return ctx.step(name, ['scripts/build-modules', headers, os.path.join(ctx.build, folder),
+                           f'-j{ctx.jobs}', *args], f'build/{name.replace(" ", "-")}.log',
+                    bad=r'\b(warning|error):')
+
+
+def build(ctx):
+    results = []
+    if not os.path.exists(os.path.join(ctx.build, 'build.ninja')):
+        results.append(ctx.step('meson setup', ['meson', 'setup', ctx.build], 'build/setup.log'))
+    results.append(ctx.step('userspace', ['ninja', '-C', ctx.build, f'-j{ctx.jobs}'],
+                            'build/ninja.log', bad=r'\b(warning|error):'))
+    results.append(build_modules(ctx, 'hearth.ko', f'kernel/{ctx.kernel}'))
+    return results
+
+
+def run_program(ctx, suite, path, env=None):
+    name = os.path.basename(path)
+    status, lines = ctx.run([path], f'{suite}/{name}.log', env=env)
+    if status not in (0, 4) and not any('ok' in line for line in lines):
+        lines = lines + ctx.tail(f'{suite}/{name}.log', 2)
+    return parse(name, lines, status)
+
+
+def cmocka(ctx):
+    return ctx.parallel(lambda p: run_program(ctx, 'cmocka', p), ctx.programs('tests/cmocka', 'test_'))
+
+
+def guest_boot(ctx, name, vm_args, programs):
+    log = f'kselftest/{name}'
+    command = [ctx.env['HEARTH_VM'], '--build', ctx.build, '--kernel', ctx.kernel,
+               '--logs', ctx.log(log + '.d'), '--timeout', str(120 + 30 * len(programs)), *vm_args]
+    for p in programs:
+        command += ['--add', f'{p}:/tests/{os.path.basename(p)}']
+    limit = 4 * 60
+    command += ['--', 'env', f'HEARTH_BOOT={name}', 'run-tests', str(limit),
+                *(f'/tests/{os.path.basename(p)}' for p in programs)]
+    status, lines = ctx.run(command, log + '.log', 180 + 40 * len(programs))
+    results, ran = [], set()
+    for program, body, program_status in split_runs(lines):
+        ran.add(program)
+        results += parse(f'{name}/{program}', body, program_status)
+    for p in programs:
+        if os.path.basename(p) not in ran:
+            results.append(Result(f'{name}/{os.path.basename(p)}: did not run', FAIL,
+                                  ' | '.join(ctx.tail(log + '.log', 3))))
+    why = '' if status == 0 else f'vm ended with {status}: ' + ' | '.join(ctx.tail(log + '.log', 4))
+    results.append(Result(f'{name}: guest ends well, kernel log is clean', FAIL if status else PASS, why))
+    return results
+
+
+def kselftest(ctx):
+    programs = ctx.programs('tests/kselftest')
+    results = []
+    for name, vm_args, wanted, unwanted in BOOTS if programs else []:
+        chosen = [p for p in programs
+                  if any(fnmatch.fnmatch(os.path.basename(p), w) for w in wanted)
+                  and not any(fnmatch.fnmatch(os.path.basename(p), u) for u in unwanted)]
+        if chosen:
+            results += guest_boot(ctx, name, vm_args, chosen)
+    return results
+
+
+def e2e(ctx):
+    """Scripts: TAP if they print a plan, else one test each by their status."""
+    folder = os.path.join(ctx.top, 'tests/e2e')
+    scripts = [os.path.join(folder, f) for f in sorted(os.listdir(folder))] if os.path.isdir(folder) else []
+    results = []
+    for path in scripts:
+        if not (os.path.isfile(path) and os.access(path, os.X_OK) and ctx.wants(path)):
+            continue
+        name = os.path.basename(path)
+        status, lines = ctx.run([path], f'e2e/{name}.log', 1800)
+        if any(re.match(r'(not )?ok\b|1\.\.\d', line) for line in lines) or status == 4:
+            results += parse(name, lines, status)
+        else:
+            why = '' if status == 0 else f'status {status}: ' + ' | '.join(ctx.tail(f'e2e/{name}.log'))
+            results.append(Result(name, FAIL if status else PASS, why))
+    return results
+
+
+def sources(ctx, folders, endings):
+    out = subprocess.run(['git', 'ls-files', '--cached', '--others', '--exclude-standard', *folders],
+                         cwd=ctx.top, capture_output=True, text=True, check=True).stdout.split()
+    return [f for f in out if f.endswith(endings) and os.path.exists(os.path.join(ctx.top, f))]
+
+
+def check_spdx(ctx):
+    wanted = [(('kernel/',), r'SPDX-License-Identifier: GPL-2\.0'),
+              (('uapi/',), r'SPDX-License-Identifier: \(?GPL-2\.0.*WITH Linux-syscall-note\)? OR MIT'),
+              (('',), r'SPDX-License-Identifier: ')]
+    bad = []
+    for f in sources(ctx, ['.'], ('.c', '.h', '.py', '.sh', '.build', '.rst', '.yaml')):
+        with open(os.path.join(ctx.top, f), encoding='utf-8', errors='replace') as text:
+            head = text.readline() + text.readline()
+        pattern = next(p for prefixes, p in wanted if f.startswith(prefixes))
+        if not re.search(pattern, head):
+            bad.append(f)
+    return Result('SPDX line in each source', FAIL if bad else PASS, ' '.join(bad[:10]))
+
+
+def check_one(ctx, tool, path):
+    """checkpatch --strict on one file: 0 errors, 0 warnings, 0 checks."""
+    log = f'style/{path.replace("/", "_")}.log'
+    status, lines = ctx.run(['perl', tool, '--strict', '--no-tree', '--terse', '--show-types',
+                             '--max-line-length=100', '-f', path], log, 60)
+    total = [line for line in lines if line.startswith('total:')]
+    faults = [line for line in lines if not line.startswith('total:')]
+    if status == 0 and total and ' 0 errors, 0 warnings, 0 checks' in ' ' + total[0][6:]:
+        return [Result(f'checkpatch {path}', PASS, '')]
+    return [Result(f'checkpatch {path}', FAIL, ' | '.join(faults[:3]) or f'status {status}')]
+
+
+def style(ctx):
+    sys.path.insert(0, os.path.join(ctx.top, 'scripts'))
+    import testbed
+    testbed.ensure(['checkpatch'], quiet=True)
+    tool = os.path.join(testbed.part('checkpatch')['path'], 'scripts/checkpatch.pl')
+    kernel = testbed.part(ctx.kernel)
+    files = [f for f in sources(ctx, STYLE_FOLDERS, ('.c', '.h')) if ctx.wants(f)]
+    results = ctx.parallel(lambda f: check_one(ctx, tool, f), files)
+    results.append(build_modules(ctx, 'W=1', 'check/modules-w1', 'W=1'))
+    results.append(build_modules(ctx, 'sparse', 'check/modules-sparse', 'C=2',
+                                 'CF=-D__CHECK_ENDIAN__'))
+    doc = os.path.join(kernel['headers'], 'scripts/kernel-doc')
+    if files:
+        results.append(ctx.step('kernel-doc', ['perl', doc, '-none', '-Wall', *files],
+                                'style/kernel-doc.log', bad=r'warning:|error:'))
+    for script in sources(ctx, ['.'], ('.py',)):
+        results.append(ctx.step(f'python {script}', [sys.executable, '-m', 'py_compile', script],
+                                'style/python.log'))
+    results.append(check_spdx(ctx))
+    return results
+
+
+def fuzz(ctx):
+    """Each fuzzer runs for $HEARTH_FUZZ_SECONDS from a fixed seed; its status is the verdict."""
+    env = {'HEARTH_FUZZ_SECONDS': str(FUZZ_SECONDS), 'HEARTH_FUZZ_SEED': '1'}
+
+    def one(path):
+        name = os.path.basename(path)
+        status, lines = ctx.run([path], f'fuzz/{name}.log', FUZZ_SECONDS * 20, env)
+        if any(re.match(r'1\.\.\d', line) for line in lines):
+            return parse(name, lines, status)
+        why = '' if status == 0 else f'status {status}: ' + ' | '.join(ctx.tail(f'fuzz/{name}.log'))
+        return [Result(name, PASS if status == 0 else FAIL, why)]
+    return ctx.parallel(one, ctx.programs('tests/fuzz', 'fuzz_'))
+
+
+SANITIZERS = [('asan', 'address,undefined', '', {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1',
+                                                 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
+              ('tsan', 'thread', ('pool', 'stub', 'thread', 'ring', 'queue'),
+               {'TSAN_OPTIONS': 'halt_on_error=1'})]
+
+
+def sanitizers(ctx):
+    results = []
+    for name, kind, only, env in SANITIZERS:
+        folder = f'{ctx.build}-{name}'
+        if not os.path.exists(os.path.join(folder, 'build.ninja')):
+            results.append(ctx.step(f'{name}: meson setup', [
+                'meson', 'setup', folder, f'-Db_sanitize={kind}', '-Db_lundef=false', '-Doptimization=1'],
+                f'{name}/setup.log'))
+        results.append(ctx.step(f'{name}: build', ['ninja', '-C', folder, f'-j{ctx.jobs}'], f'{name}/ninja.log'))
+        programs = Context(ctx.top, folder, ctx.kernel, ctx.jobs, ctx.pattern).programs('tests/cmocka', 'test_')
+        programs = [p for p in programs if not only or any(o in os.path.basename(p) for o in only)]
+        found = ctx.parallel(lambda p, n=name, e=env: run_program(ctx, n, p, e), programs)
+        results += [Result(f'{name}/{r.name}', r.outcome, r.reason) for r in found]
+    return results
+
+
+# name, function, what it is; in the order of a run.
+SUITES = [
+    ('self-test', self_test, 'the judges catch what they must'),
+    ('build', build, 'userspace, emulated NPU, tests, hearth.ko: no warning'),
+    ('style', style, 'checkpatch --strict, W=1, sparse, kernel-doc, SPDX'),
+    ('cmocka', cmocka, 'unit tests on the host'),
+    ('fuzz', fuzz, 'hostile files and streams'),
+    ('sanitizers', sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
+    ('kselftest', kselftest, 'ioctls, faults, unplug, in the guest'),
+    ('e2e', e2e, 'models, end to end'),
+]
