@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The NPU as a device: one address space per open, buffers bound when they
+ * are made, one timeline syncobj per queue.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <xf86drm.h>
+
+#include <drm/hearth_accel.h>
+
+#include "runtime/device.h"
+#include "runtime/error.h"
+#include "runtime/npu_node.h"
+
+/* Largest single read: keeps a long load interruptible. */
+#define READ_CHUNK	(8u << 20)
+
+static int npu_ioctl(struct hearth_device *dev, unsigned long req, void *arg,
+		     const char *what)
+{
+	if (!drmIoctl(dev->fd, req, arg))
+		return 0;
+	return hearth_seterr(-errno, "%s: %s: %s", dev->path, what,
+			     strerror(errno));
+}
+
+static int query(struct hearth_device *dev, uint32_t type, void *p, size_t size)
+{
+	struct drm_hearth_dev_query q = {
+		.type = type,
+		.size = size,
+		.pointer = (uintptr_t)p,
+	};
+
+	return npu_ioctl(dev, DRM_IOCTL_HEARTH_DEV_QUERY, &q, "query");
+}
+
+static int read_info(struct hearth_device *dev)
+{
+	struct drm_hearth_npu_info npu = { 0 };
+	struct drm_hearth_limits limits = { 0 };
+	int ret = query(dev, DRM_HEARTH_DEV_QUERY_NPU_INFO, &npu, sizeof(npu));
+
+	if (!ret)
+		ret = query(dev, DRM_HEARTH_DEV_QUERY_LIMITS, &limits,
+			    sizeof(limits));
+	if (ret)
+		return ret;
+	dev->info.ops = npu.ops;
+	dev->info.types = npu.types;
+	dev->info.sram_bytes = npu.sram_bytes;
+	dev->info.fw_version = npu.fw_version;
+	dev->table.va_end = limits.va_end;
+	return 0;
+}
+
+int hearth_npu_open(struct hearth_device *dev, const char *path)
+{
+	struct drm_hearth_vm_create vm = { 0 };
+	int ret = hearth_npu_node_open(path, dev->path, sizeof(dev->path));
+
+	if (ret < 0)
+		return ret;
+	dev->fd = ret;
+	ret = read_info(dev);
+	if (!ret)
+		ret = npu_ioctl(dev, DRM_IOCTL_HEARTH_VM_CREATE, &vm,
+				"create address space");
+	if (ret) {
+		close(dev->fd);
+		dev->fd = -1;
+		return ret;
+	}
+	dev->vm_id = vm.vm_id;
+	dev->backend = &hearth_backend_npu;
+	dev->info.path = dev->path;
+	return 0;
+}
+
+/* Closing the node frees the address space and whatever was left in it. */
+static void npu_close(struct hearth_device *dev)
+{
+	close(dev->fd);
+}
+
+/* ---- buffers ---- */
+
+static int map_handle(struct hearth_buffer *buf)
+{
+	struct drm_hearth_bo_mmap_offset arg = { .handle = buf->handle };
+	int ret = npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_MMAP_OFFSET, &arg,
+			    "map buffer");
+	void *p;
+
+	if (ret)
+		return ret;
+	p = mmap(NULL, buf->bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
+		 buf->dev->fd, arg.offset);
+	if (p == MAP_FAILED)
+		return hearth_seterr(-errno, "cannot map %llu bytes: %s",
+				     (unsigned long long)buf->bytes,
+				     strerror(errno));
+	buf->ptr = p;
+	return 0;
+}
+
+static void close_handle(struct hearth_buffer *buf)
+{
+	struct drm_gem_close arg = { .handle = buf->handle };
+
+	drmIoctl(buf->dev->fd, DRM_IOCTL_GEM_CLOSE, &arg);
+}
+
+static int npu_buffer_create(struct hearth_buffer *buf)
+{
+	struct drm_hearth_bo_create arg = { .size = buf->bytes };
+	int ret = npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_CREATE, &arg,
+			    "create buffer");
+
+	if (ret)
+		return ret;
+	buf->handle = arg.handle;
+	ret = map_handle(buf);
+	if (ret)
+		close_handle(buf);
+	return ret;
+}
+
+static void npu_buffer_destroy(struct hearth_buffer *buf)
+{
+	munmap(buf->ptr, buf->bytes);
+	close_handle(buf);
+}
+
+/* The file may end inside of the last page; the rest of it stays zero. */
+static int read_file(struct hearth_buffer *buf, int fd, uint64_t offset)
+{
+	uint64_t at = 0;
+
+	while (at < buf->bytes) {
+		uint64_t left = buf->bytes - at;
+		ssize_t n = pread(fd, (char *)buf->ptr + at,
+				  left < READ_CHUNK ? left : READ_CHUNK,
+				  offset + at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return hearth_seterr(-errno, "read at %llu: %s",
+					     (unsigned long long)(offset + at),
+					     strerror(errno));
+		if (!n)
+			break;
+		at += n;
+	}
+	return 0;
+}
+
+static int npu_buffer_from_file(struct hearth_buffer *buf, int fd,
+				uint64_t offset)
+{
+	int ret = npu_buffer_create(buf);
+
+	if (ret)
+		return ret;
+	ret = read_file(buf, fd, offset);
+	if (ret)
+		npu_buffer_destroy(buf);
+	else
+		mprotect(buf->ptr, buf->bytes, PROT_READ);
+	return ret;
+}
+
+static int npu_buffer_import(struct hearth_buffer *buf, int dmabuf_fd)
+{
+	int ret;
+
+	if (drmPrimeFDToHandle(buf->dev->fd, dmabuf_fd, &buf->handle))
+		return hearth_seterr(-errno, "import dma-buf: %s",
+				     strerror(errno));
+	ret = map_handle(buf);
+	if (ret)
+		close_handle(buf);
+	return ret;
+}
+
+static int npu_buffer_export(struct hearth_buffer *buf, int *dmabuf_fd)
+{
+	if (drmPrimeHandleToFD(buf->dev->fd, buf->handle, DRM_CLOEXEC | DRM_RDWR,
+			       dmabuf_fd))
+		return hearth_seterr(-errno, "export dma-buf: %s",
+				     strerror(errno));
+	return 0;
+}
+
+static int bind(struct hearth_buffer *buf, struct drm_hearth_bind_op *op,
+		const char *what)
+{
+	struct drm_hearth_vm_bind arg = {
+		.vm_id = buf->dev->vm_id,
+		.ops = {
+			.stride = sizeof(*op),
+			.count = 1,
+			.array = (uintptr_t)op,
+		},
+	};
+
+	op->va = buf->va;
+	op->size = buf->bytes;
+	op->syncs.stride = sizeof(struct drm_hearth_sync);
+	return npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_VM_BIND, &arg, what);
+}
+
+static int npu_buffer_bind(struct hearth_buffer *buf)
+{
+	struct drm_hearth_bind_op op = {
+		.op = DRM_HEARTH_BIND_MAP,
+		.flags = buf->readonly ? DRM_HEARTH_BIND_READONLY : 0,
+		.bo_handle = buf->handle,
+	};
+
+	return bind(buf, &op, "bind buffer");
+}
+
+static void npu_buffer_unbind(struct hearth_buffer *buf)
+{
+	struct drm_hearth_bind_op op = { .op = DRM_HEARTH_BIND_UNMAP };
+
+	bind(buf, &op, "unbind buffer");
+}
+
+/* ---- queues ---- */
+
+static uint32_t drm_priority(enum hearth_priority p)
+{
+	return p == HEARTH_PRIORITY_DEFAULT ? DRM_HEARTH_QUEUE_NORMAL : p - 1;
+}
+
+static int npu_queue_create(struct hearth_queue *q,
+			    const struct hearth_queue_opts *opts)
+{
+	struct drm_hearth_queue_create arg = {
+		.vm_id = q->dev->vm_id,
+		.priority = drm_priority(opts->priority),
+		.progress_timeout_ns = opts->progress_timeout_ns,
+		.job_timeout_ns = opts->job_timeout_ns,
+	};
+	int fd = q->dev->fd, ret;
+
+	if (drmSyncobjCreate(fd, 0, &q->timeline))
+		return hearth_seterr(-errno, "create syncobj: %s", strerror(errno));
+	if (drmSyncobjCreate(fd, 0, &q->fence)) {
+		ret = hearth_seterr(-errno, "create syncobj: %s", strerror(errno));
+		goto err_timeline;
+	}
+	ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_QUEUE_CREATE, &arg,
+			"create queue");
+	if (ret)
+		goto err_fence;
+	q->id = arg.queue_id;
+	return 0;
+
+err_fence:
+	drmSyncobjDestroy(fd, q->fence);
+err_timeline:
+	drmSyncobjDestroy(fd, q->timeline);
+	return ret;
+}
+
+static void npu_queue_destroy(struct hearth_queue *q)
+{
+	struct drm_hearth_queue_destroy arg = { .queue_id = q->id };
+
+	drmIoctl(q->dev->fd, DRM_IOCTL_HEARTH_QUEUE_DESTROY, &arg);
+	drmSyncobjDestroy(q->dev->fd, q->fence);
+	drmSyncobjDestroy(q->dev->fd, q->timeline);
+}
+
+static int submit_job(struct hearth_queue *q, uint64_t va, uint64_t bytes,
+		      bool wait)
+{
+	struct drm_hearth_sync syncs[2] = {
+		{
+			.handle = q->timeline,
+			.flags = DRM_HEARTH_SYNC_SIGNAL,
+			.point = q->submitted + 1,
+		}, {
+			.handle = q->fence,
+			.flags = DRM_HEARTH_SYNC_WAIT,
+		},
+	};
+	struct drm_hearth_job job = {
+		.stream_va = va,
+		.stream_bytes = bytes,
+		.syncs = {
+			.stride = sizeof(*syncs),
+			.count = wait ? 2 : 1,
+			.array = (uintptr_t)syncs,
+		},
+	};
+	struct drm_hearth_submit arg = {
+		.queue_id = q->id,
+		.jobs = {
+			.stride = sizeof(job),
+			.count = 1,
+			.array = (uintptr_t)&job,
+		},
+	};
+	int ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_SUBMIT, &arg, "submit");
+
+	if (!ret)
+		q->submitted++;
+	return ret;
+}
+
+/* The queue's last point as a sync_file of its own. */
+static int export_fence(struct hearth_queue *q, int *fence_fd)
+{
+	int fd = q->dev->fd;
+
+	if (drmSyncobjTransfer(fd, q->fence, 0, q->timeline, q->submitted, 0) ||
+	    drmSyncobjExportSyncFile(fd, q->fence, fence_fd))
+		return hearth_seterr(-errno, "export fence: %s", strerror(errno));
+	return 0;
+}
+
+static int npu_submit(struct hearth_queue *q, uint64_t va, uint64_t bytes,
+		      const struct hearth_submit_opts *opts)
+{
+	int ret;
+
+	if (opts->has_wait_fd &&
+	    drmSyncobjImportSyncFile(q->dev->fd, q->fence, opts->wait_fd))
+		return hearth_seterr(-errno, "import fence: %s", strerror(errno));
+	ret = submit_job(q, va, bytes, opts->has_wait_fd);
+	if (!ret && opts->signal_fd)
+		ret = export_fence(q, opts->signal_fd);
+	return ret;
+}
+
+static void describe(char *buf, size_t size,
+		     const struct drm_hearth_query_fault *f)
+{
+	static const uint32_t hw_error[] = {
+		[DRM_HEARTH_FAULT_MMU_READ] = HEARTH_HW_ERR_READ,
+		[DRM_HEARTH_FAULT_MMU_WRITE] = HEARTH_HW_ERR_WRITE,
+		[DRM_HEARTH_FAULT_BUS] = HEARTH_HW_ERR_BUS,
+		[DRM_HEARTH_FAULT_OPCODE] = HEARTH_HW_ERR_OPCODE,
+		[DRM_HEARTH_FAULT_OPERAND] = HEARTH_HW_ERR_OPERAND,
+	};
+	const char *op = hk_op_name(f->opcode);
+	struct hk_fault fault = {
+		.op_index = f->op_index,
+		.opcode = f->opcode,
+		.addr = f->address,
+	};
+
+	switch (f->cause) {
+	case DRM_HEARTH_FAULT_MMU_READ ... DRM_HEARTH_FAULT_OPERAND:
+		fault.error = hw_error[f->cause];
+		hearth_fault_describe(buf, size, "npu", &fault);
+		break;
+	case DRM_HEARTH_FAULT_TIMEOUT:
+		snprintf(buf, size, "npu: command %u (%s) hangs or takes too long",
+			 f->op_index, op ? op : "unknown");
+		break;
+	case DRM_HEARTH_FAULT_FIRMWARE:
+		snprintf(buf, size, "npu: the firmware died; the device was reset");
+		break;
+	case DRM_HEARTH_FAULT_GONE:
+		snprintf(buf, size, "npu: the device was removed");
+		break;
+	default:
+		snprintf(buf, size, "npu: job %llu was cancelled",
+			 (unsigned long long)f->job);
+	}
+}
+
+/* A syncobj wait does not tell whether the work failed: the queue does. */
+static int check_fault(struct hearth_queue *q)
+{
+	struct drm_hearth_query_fault f = { .queue_id = q->id };
+	char msg[256];
+	int ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_QUERY_FAULT, &f,
+			    "query fault");
+
+	if (ret || !f.error)
+		return ret;
+	describe(msg, sizeof(msg), &f);
+	return hearth_seterr(-(int)f.error, "%s%s", msg,
+			     f.flags & DRM_HEARTH_FAULT_INNOCENT ?
+			     " (another queue was the cause)" : "");
+}
+
+/* Relative to absolute CLOCK_MONOTONIC, saturating. */
+static int64_t deadline(uint64_t timeout_ns)
+{
+	struct timespec ts;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	return timeout_ns > (uint64_t)(INT64_MAX - now) ?
+		INT64_MAX : now + (int64_t)timeout_ns;
+}
+
+static int npu_wait(struct hearth_queue *q, uint64_t timeout_ns)
+{
+	int ret;
+
+	if (!q->submitted)
+		return 0;
+	ret = drmSyncobjTimelineWait(q->dev->fd, &q->timeline, &q->submitted, 1,
+				     deadline(timeout_ns), 0, NULL);
+	if (ret == -ETIME)
+		return hearth_seterr(ret, "npu: not finished after %llu ms",
+				     (unsigned long long)timeout_ns / 1000000);
+	if (ret)
+		return hearth_seterr(ret, "%s: wait: %s", q->dev->path,
+				     strerror(-ret));
+	return check_fault(q);
+}
+
+const struct hearth_backend hearth_backend_npu = {
+	.name = "npu",
+	.close = npu_close,
+	.buffer_create = npu_buffer_create,
+	.buffer_from_file = npu_buffer_from_file,
+	.buffer_import = npu_buffer_import,
+	.buffer_export = npu_buffer_export,
+	.buffer_bind = npu_buffer_bind,
+	.buffer_unbind = npu_buffer_unbind,
+	.buffer_destroy = npu_buffer_destroy,
+	.queue_create = npu_queue_create,
+	.queue_destroy = npu_queue_destroy,
+	.submit = npu_submit,
+	.wait = npu_wait,
+};
