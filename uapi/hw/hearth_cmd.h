@@ -279,24 +279,26 @@ struct hearth_cmd_binary_q {
 /**
  * struct hearth_cmd_softmax_q - softmax over the last dimension, 8 bits
  *
- * TFLite's fixed-point softmax; output scale 1/256, zero point -128 (I8) or
- * 0 (U8).
+ * With d the difference between the largest element of a row and an element,
+ * the output is @table[255 - d] / (sum of the row * @dst_scale) + @dst_zero.
  */
 struct hearth_cmd_softmax_q {
 	struct hearth_cmd_header hdr;
 	/** @src: Input [rows][n]. */
 	__le64 src;
+	/** @table: f32[256]; entry 255 - d is exp(-d * input scale * beta). */
+	__le64 table;
 	/** @dst: Output [rows][n]; may be @src. */
 	__le64 dst;
 	/** @rows: Dimensions, none zero. */
 	__le32 rows, n;
-	/** @beta: Input scale times beta. */
-	struct hearth_requant beta;
-	/** @diff_min: Differences (s32) below this give 0. */
-	__le32 diff_min;
+	/** @dst_scale: Scale of the output (f32), positive and finite. */
+	__le32 dst_scale;
+	/** @dst_zero: Zero point of the output (s32). */
+	__le32 dst_zero;
 	/** @src_type: HEARTH_TYPE_I8 or HEARTH_TYPE_U8, each. */
 	__u8 src_type, dst_type;
-	__u8 reserved[2];
+	__u8 reserved[6];
 };
 
 /**
