@@ -149,17 +149,18 @@ class Modules:
 
 
 def add_modules(cpio, kernel, names, own):
-    """The image's modules that `own` files and `names` need, then `own`; returns the order."""
+    """Adds `names`, `own` files and all that they need; returns two lists, in order."""
     needed = list(names)
     mine = {module_name(p) for p in own}
     for path in own:
         needed += [n for n in modinfo_depends(module_data(path)) if n not in mine]
-    order = []
-    for path in Modules(kernel['modules']).resolve(needed) + list(own):
-        target = f'/mod/{module_name(path)}.ko'
-        cpio.data(target, module_data(path))
-        order.append(target)
-    return order
+    def add(paths):
+        targets = []
+        for path in paths:
+            targets.append(f'/mod/{module_name(path)}.ko')
+            cpio.data(targets[-1], module_data(path))
+        return targets
+    return add(Modules(kernel['modules']).resolve(needed)), add(own)
 
 
 def add_base(cpio):
