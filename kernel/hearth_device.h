@@ -4,7 +4,6 @@
 
 #include <linux/atomic.h>
 #include <linux/completion.h>
-#include <linux/idr.h>
 #include <linux/io.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -17,6 +16,8 @@
 #include <drm/hearth_accel.h>
 
 #include "hw/hearth_regs.h"
+
+#include "hearth_mm.h"
 
 struct device;
 struct hearth_device;
@@ -145,30 +146,18 @@ struct hearth_device {
 	/** @queues: Every queue that is not yet released. */
 	struct list_head queues;
 
-	/** @ctx_ida: Context ids of the VMs, below hearth_caps.contexts. */
-	struct ida ctx_ida;
-
 	/** @count: Live objects, for the leak check in debugfs. */
 	struct {
 		/** @count.files: Opens. */
 		atomic_t files;
-		/** @count.bos: Buffer objects. */
-		atomic_t bos;
-		/** @count.vms: Address spaces. */
-		atomic_t vms;
 		/** @count.queues: Queues. */
 		atomic_t queues;
 		/** @count.jobs: Jobs. */
 		atomic_t jobs;
 	} count;
 
-	/** @mm: State of hearth_gem.c, e.g. its list for the debugfs file. */
-	struct {
-		/** @mm.lock: Protects @mm.bos. */
-		struct mutex lock;
-		/** @mm.bos: All buffer objects. */
-		struct list_head bos;
-	} mm;
+	/** @mm: Memory: buffers and address spaces. */
+	struct hearth_mm mm;
 };
 
 /**
