@@ -152,7 +152,7 @@ struct hearth_cmd_pad {
  * TFLite's MultiplyByQuantizedMultiplier: x * multiplier * 2^(shift - 31).
  */
 struct hearth_requant {
-	/** @multiplier: Q31, 0 or 2^30 to 2^31 - 1. */
+	/** @multiplier: Q31, 0 to 2^31 - 1. */
 	__le32 multiplier;
 	/** @shift: Exponent, -31 to 30. */
 	__le32 shift;
