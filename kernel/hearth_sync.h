@@ -15,8 +15,6 @@ struct drm_hearth_sync;
 struct drm_sched_job;
 struct hearth_sync_out;
 
-#define HEARTH_MAX_SYNCS	64
-
 /**
  * struct hearth_syncs - what one job waits for and signals
  */

@@ -4,7 +4,6 @@
  *
  * Order of locks, outermost first:
  *
- *	hearth_vms.xa			ids of a file, never held across the others
  *	reservations (drm_exec)		of the address space, then of its buffers
  *	hearth_mm.lock
  *	hearth_bo.lock			pages are allocated under it
@@ -19,7 +18,6 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
-#include <linux/xarray.h>
 
 #include <drm/drm_gpuvm.h>
 
@@ -35,19 +33,8 @@ struct hearth_bind_queue;
 struct hearth_device;
 struct hearth_file;
 
-#define HEARTH_MAX_VMS		16
-#define HEARTH_MAX_BINDS	1024
-
 /* Address 0 stays unmapped, so that a null pointer in a stream faults. */
 #define HEARTH_VA_START		SZ_4K
-
-/**
- * struct hearth_vms - address spaces of one open of the device
- */
-struct hearth_vms {
-	/** @xa: &struct hearth_vm by id, from 1. */
-	struct xarray xa;
-};
 
 /**
  * struct hearth_vm - address space
