@@ -386,15 +386,27 @@ def make_part(name, notes):
 TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source'}
 
 
+@contextlib.contextmanager
+def locked():
+    os.makedirs(cache_dir(), exist_ok=True)
+    with open(os.path.join(cache_dir(), 'lock'), 'w', encoding='utf-8') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def record(name, what):
+    """Adds a part that another script made."""
+    with locked():
+        save_state(dict(load_state(), **{name: what}))
+
+
 def ensure(names, refresh=False, quiet=False):
     """Makes every named part present; prints only what it had to do."""
     parts = load_state()
     todo = [n for n in names if refresh or n not in parts]
     if not todo:
         return
-    os.makedirs(cache_dir(), exist_ok=True)
-    with open(os.path.join(cache_dir(), 'lock'), 'w', encoding='utf-8') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked():
         parts = load_state()
         todo = [n for n in names if refresh or n not in parts]
         for i, name in enumerate(todo, 1):
