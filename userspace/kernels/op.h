@@ -78,4 +78,11 @@ int hk_operand(struct hk_operand *op, const char *name, uint64_t va,
 	       uint64_t bytes, unsigned int align, enum hk_access access,
 	       struct hk_fault *fault);
 
+/*
+ * What is written must not overlap another operand: 0 if @dst and @other are
+ * disjoint, or are the same bytes and @may_be_same, else hk_bad(dst->name).
+ */
+int hk_disjoint(const struct hk_operand *dst, const struct hk_operand *other,
+		bool may_be_same, struct hk_fault *fault);
+
 #endif /* HEARTH_KERNELS_OP_H */

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+/*
+ * ATTENTION: a task is one head of one row. Of the caches, only the part up
+ * to the last position in use is mapped, some key/value heads at a time.
+ */
+#include <errno.h>
+
+#include "kernels/f16.h"
+#include "kernels/float.h"
+
+/* Key/value heads mapped at a time, two maps each. */
+#define HEADS	8
+
+/* Maps grow in steps, so that their sizes repeat from token to token. */
+#define STEP	64
+
+int hk_attention_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
+{
+	const struct hearth_cmd_attention *c = cmd;
+	unsigned int size = c->type == HEARTH_TYPE_F16 ? 2 : 4;
+	uint64_t n, cache;
+
+	for (unsigned int i = 0; i < sizeof(c->reserved); i++) {
+		if (c->reserved[i])
+			return hk_bad(fault, "reserved");
+	}
+	if (c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16)
+		return hk_bad(fault, "type");
+	if (hk_elements((uint32_t[]){ c->rows, c->heads, c->head_dim }, 3, &n))
+		return hk_bad(fault, "rows");
+	if (hk_elements((uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim }, 3, &cache))
+		return hk_bad(fault, "n_ctx");
+	if (c->heads % c->kv_heads)
+		return hk_bad(fault, "kv_heads");
+	if (!hk_finite_bits(c->scale))
+		return hk_bad(fault, "scale");
+	if (hk_operand(&op[0], "q", c->q, n * 4, 4, HK_READ, fault) ||
+	    hk_operand(&op[1], "k", c->k, cache * size, size, HK_READ, fault) ||
+	    hk_operand(&op[2], "v", c->v, cache * size, size, HK_READ, fault) ||
+	    hk_operand(&op[3], "pos", c->pos, c->rows * 4ull, 4, HK_READ, fault) ||
+	    hk_operand(&op[4], "dst", c->dst, n * 4, 4, HK_WRITE, fault) ||
+	    hk_disjoint(&op[4], &op[0], true, fault) ||
+	    hk_disjoint(&op[4], &op[1], false, fault) ||
+	    hk_disjoint(&op[4], &op[2], false, fault) ||
+	    hk_disjoint(&op[4], &op[3], false, fault))
+		return -EINVAL;
+	return 5;
+}
+
+static size_t align64(size_t n)
+{
+	return (n + 63) & ~(size_t)63;
+}
+
+static size_t scores_bytes(const struct hearth_cmd_attention *c)
+{
+	return align64(c->n_ctx * sizeof(float));
+}
+
+size_t hk_attention_scratch(const void *cmd, unsigned int threads)
+{
+	const struct hearth_cmd_attention *c = cmd;
+
+	return align64(c->rows * sizeof(int32_t)) + threads * scores_bytes(c);
+}
+
+struct job {
+	const struct hearth_cmd_attention *c;
+	const struct hk_float_kernels *flt;
+	const float *q;
+	float *dst;
+	const int32_t *pos;
+	uint8_t *scores;
+	uint32_t first_head, heads;
+	struct hk_map k[HEADS], v[HEADS];
+};
+
+static void one_head(const struct job *j, uint32_t row, uint32_t head, float *s)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	uint32_t kv = head / (c->heads / c->kv_heads) - j->first_head;
+	uint64_t at = ((uint64_t)row * c->heads + head) * c->head_dim;
+	uint32_t n = (uint32_t)j->pos[row] + 1;
+	bool f16 = c->type == HEARTH_TYPE_F16;
+
+	j->flt->scores(s, j->q + at, j->k[kv].ptr, f16, n, c->head_dim,
+		       hk_f32_from_bits(c->scale));
+	j->flt->softmax(s, n);
+	j->flt->weighted_sum(j->dst + at, s, j->v[kv].ptr, f16, n, c->head_dim);
+}
+
+/* Tasks count rows and the query heads of the group, heads innermost. */
+static void heads(void *arg, uint32_t first, uint32_t last, unsigned int worker)
+{
+	const struct job *j = arg;
+	uint32_t per_kv = j->c->heads / j->c->kv_heads;
+	uint32_t n = j->heads * per_kv;
+	float *s = (float *)(j->scores + worker * scores_bytes(j->c));
+
+	for (uint32_t i = first; i < last; i++)
+		one_head(j, i / n, j->first_head * per_kv + i % n, s);
+}
+
+static int map_head(struct job *j, uint32_t i, uint32_t live, struct hk_space *space,
+		    struct hk_fault *fault)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	uint64_t row = (uint64_t)c->head_dim * (c->type == HEARTH_TYPE_F16 ? 2 : 4);
+	uint64_t at = (uint64_t)(j->first_head + i) * c->n_ctx * row;
+	struct hk_operand k = { c->k + at, live * row, HK_READ, "k" };
+	struct hk_operand v = { c->v + at, live * row, HK_READ, "v" };
+	int ret;
+
+	ret = hk_map(space, &j->k[i], &k, fault);
+	if (ret)
+		return ret;
+	ret = hk_map(space, &j->v[i], &v, fault);
+	return ret ? hk_unmap(space, &j->k[i], ret, fault) : 0;
+}
+
+static int one_group(struct job *j, uint32_t live, struct hk_space *space, struct hk_run *r)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	uint64_t per_head = (uint64_t)live * c->head_dim;
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; i < j->heads; i++) {
+		ret = map_head(j, i, live, space, r->fault);
+		if (ret)
+			break;
+	}
+	/* rows * heads is below 2^36 / head_dim, but may pass 32 bits. */
+	for (uint32_t row = 0; !ret && row < c->rows; row += HK_MATMUL_ROWS) {
+		uint32_t n = c->rows - row < HK_MATMUL_ROWS ? c->rows - row : HK_MATMUL_ROWS;
+		struct job part = *j;
+
+		part.q += (uint64_t)row * c->heads * c->head_dim;
+		part.dst += (uint64_t)row * c->heads * c->head_dim;
+		part.pos += row;
+		hk_for_rows(r->pool, heads, &part,
+			    n * j->heads * (c->heads / c->kv_heads),
+			    (uint32_t)(16384 / per_head + 1));
+	}
+	while (i-- > 0) {
+		ret = hk_unmap(space, &j->v[i], ret, r->fault);
+		ret = hk_unmap(space, &j->k[i], ret, r->fault);
+	}
+	return ret;
+}
+
+static int all_groups(struct job *j, const int32_t *pos, struct hk_space *space,
+		      struct hk_run *r)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	uint32_t largest, live;
+	int ret;
+
+	ret = hk_check_index(pos, r->scratch, c->rows, c->n_ctx, &largest, "pos", r->fault);
+	if (ret)
+		return ret;
+	j->pos = r->scratch;
+	j->scores = (uint8_t *)r->scratch + align64(c->rows * sizeof(int32_t));
+	live = (largest + STEP) / STEP * STEP;
+	live = live < c->n_ctx ? live : c->n_ctx;
+	for (uint32_t h = 0; !ret && h < c->kv_heads; h += HEADS) {
+		j->first_head = h;
+		j->heads = c->kv_heads - h < HEADS ? c->kv_heads - h : HEADS;
+		ret = one_group(j, live, space, r);
+	}
+	return ret;
+}
+
+int hk_attention_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
+{
+	const struct hearth_cmd_attention *c = cmd;
+	uint64_t bytes = (uint64_t)c->rows * c->heads * c->head_dim * 4;
+	struct hk_operand op[3] = {
+		{ c->q, bytes, HK_READ, "q" },
+		{ c->pos, c->rows * 4ull, HK_READ, "pos" },
+		{ c->dst, bytes, HK_WRITE, "dst" },
+	};
+	struct job j = { .c = c, .flt = hk_flt(r) };
+	struct hk_map map[3];
+	int ret = 0, i;
+
+	for (i = 0; i < 3; i++) {
+		ret = hk_map(space, &map[i], &op[i], r->fault);
+		if (ret)
+			break;
+	}
+	if (!ret) {
+		j.q = map[0].ptr;
+		j.dst = map[2].ptr;
+		ret = all_groups(&j, map[1].ptr, space, r);
+	}
+	while (i-- > 0)
+		ret = hk_unmap(space, &map[i], ret, r->fault);
+	return ret;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Float kernels that need no intrinsics: compiled once for any CPU and once
+ * per ISA, where fmaf() is an instruction and the loops become vectors. The
+ * order of operations is in the source, so the bits are the same.
+ */
+#ifndef HEARTH_KERNELS_FLOAT_BODY_H
+#define HEARTH_KERNELS_FLOAT_BODY_H
+
+#include "kernels/decode.h"
+#include "kernels/float.h"
+#include "kernels/mathf.h"
+
+#define HK_LANES	16
+
+/* The tree that ends every sum of 16 lanes. */
+static inline float hk_sum_lanes(float *l)
+{
+	for (int step = HK_LANES / 2; step; step /= 2) {
+		for (int j = 0; j < step; j++)
+			l[j] += l[j + step];
+	}
+	return l[0];
+}
+
+static inline float hk_body_sum_squares(const float *x, uint32_t n)
+{
+	float l[HK_LANES] = { 0 };
+	uint32_t k = 0;
+
+	for (; k + HK_LANES <= n; k += HK_LANES) {
+		for (int j = 0; j < HK_LANES; j++)
+			l[j] = fmaf(x[k + j], x[k + j], l[j]);
+	}
+	for (int j = 0; k + j < n; j++)
+		l[j] = fmaf(x[k + j], x[k + j], l[j]);
+	return hk_sum_lanes(l);
+}
+
+static inline void hk_body_scale_gain(float *y, const float *x, float r, const float *w,
+				      uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_canon(x[i] * r * w[i]);
+}
+
+static inline void hk_body_rope(const struct hk_rope_row *row)
+{
+	uint32_t half = row->n_rot / 2;
+	uint32_t next = row->mode == HEARTH_ROPE_HALVES ? half : 1;
+	uint32_t step = row->mode == HEARTH_ROPE_HALVES ? 1 : 2;
+
+	for (uint32_t h = 0; h < row->heads; h++) {
+		float *x = row->x + (uint64_t)h * row->head_dim;
+
+		for (uint32_t i = 0; i < half; i++) {
+			float c = row->table[2 * i], s = row->table[2 * i + 1];
+			float a = x[i * step], b = x[i * step + next];
+
+			x[i * step] = hk_canon(fmaf(a, c, -(b * s)));
+			x[i * step + next] = hk_canon(fmaf(a, s, b * c));
+		}
+	}
+}
+
+static inline void hk_body_add(float *y, const float *a, const float *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_canon(a[i] + b[i]);
+}
+
+static inline void hk_body_mul(float *y, const float *a, const float *b, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_canon(a[i] * b[i]);
+}
+
+static inline void hk_body_glu_silu(float *y, const float *gate, const float *up,
+				    uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_canon(hk_siluf(gate[i]) * up[i]);
+}
+
+/* A NaN is passed over here, and comes back out of the exponential. */
+static inline float hk_body_max(const float *s, uint32_t n)
+{
+	float l[HK_LANES], max = -INFINITY;
+	uint32_t t = 0;
+
+	for (int j = 0; j < HK_LANES; j++)
+		l[j] = -INFINITY;
+	for (; t + HK_LANES <= n; t += HK_LANES) {
+		for (int j = 0; j < HK_LANES; j++)
+			l[j] = s[t + j] > l[j] ? s[t + j] : l[j];
+	}
+	for (; t < n; t++)
+		max = s[t] > max ? s[t] : max;
+	for (int j = 0; j < HK_LANES; j++)
+		max = l[j] > max ? l[j] : max;
+	return max;
+}
+
+static inline void hk_body_softmax(float *s, uint32_t n)
+{
+	float max = hk_body_max(s, n), sum;
+	float l[HK_LANES] = { 0 };
+	uint32_t t = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		s[i] = hk_expf(s[i] - max);
+	for (; t + HK_LANES <= n; t += HK_LANES) {
+		for (int j = 0; j < HK_LANES; j++)
+			l[j] += s[t + j];
+	}
+	for (int j = 0; t + j < n; j++)
+		l[j] += s[t + j];
+	sum = hk_sum_lanes(l);
+	for (uint32_t i = 0; i < n; i++)
+		s[i] = s[i] / sum;
+}
+
+static inline void hk_body_get_row(float *y, const uint8_t *row, unsigned int type,
+				   uint32_t n)
+{
+	const struct hk_type *t = hk_type(type);
+	struct hk_qblock b;
+
+	switch (type) {
+	case HEARTH_TYPE_F32:
+		memcpy(y, row, (uint64_t)n * sizeof(*y));
+		return;
+	case HEARTH_TYPE_F16:
+		for (uint32_t i = 0; i < n; i++)
+			y[i] = hk_load_f16(row + 2 * (uint64_t)i);
+		return;
+	case HEARTH_TYPE_BF16:
+		for (uint32_t i = 0; i < n; i++)
+			y[i] = hk_f32_from_bf16(((const uint16_t *)row)[i]);
+		return;
+	}
+	memset(b.m, 0, sizeof(b.m));
+	for (; n; n -= t->elements, row += t->bytes, y += t->elements) {
+		hk_decode(type, row, &b);
+		for (int i = 0; i < t->elements; i++)
+			y[i] = hk_canon(fmaf(b.d[i / t->unit], b.q[i], b.m[i / t->unit]));
+	}
+}
+
+/*
+ * Bits of magnitudes compare as the magnitudes do, with infinity and NaN on
+ * top. A block with one of those has no scale: NaN, for the output to be NaN.
+ * A block of nothing but values below 2^-100 is zero.
+ */
+static inline void hk_body_quantize(struct hk_act *act, const float *x, uint32_t n)
+{
+	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
+		int8_t *q = act->q + (uint64_t)b * HK_ACT_BLOCK;
+		uint32_t max = 0;
+		float d, id;
+
+		for (int i = 0; i < HK_ACT_BLOCK; i++) {
+			uint32_t mag = hk_f32_bits(x[i]) & 0x7fffffff;
+
+			max = mag > max ? mag : max;
+		}
+		act->sum[2 * b] = act->sum[2 * b + 1] = 0;
+		if (max >= 0x7f800000 || max < 0x0d800000) {
+			act->d[b] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
+			memset(q, 0, HK_ACT_BLOCK);
+			continue;
+		}
+		d = hk_f32_from_bits(max) / 127.0f;
+		id = 127.0f / hk_f32_from_bits(max);
+		act->d[b] = d;
+		for (int i = 0; i < HK_ACT_BLOCK; i++) {
+			int v = (int)((x[i] * id + HK_ROUND) - HK_ROUND);
+
+			q[i] = (int8_t)v;
+			act->sum[2 * b + i / 16] += v;
+		}
+	}
+}
+
+#endif /* HEARTH_KERNELS_FLOAT_BODY_H */

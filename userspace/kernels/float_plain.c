@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The reference: what arithmetic.rst says, line by line.
+ */
+#include "kernels/float_body.h"
+
+static float load(const void *p, unsigned int type, uint64_t i)
+{
+	switch (type) {
+	case HEARTH_TYPE_F32:
+		return ((const float *)p)[i];
+	case HEARTH_TYPE_F16:
+		return hk_f32_from_f16(((const uint16_t *)p)[i]);
+	default:
+		return hk_f32_from_bf16(((const uint16_t *)p)[i]);
+	}
+}
+
+static float dot(const float *a, const void *b, unsigned int type, uint32_t n)
+{
+	float l[HK_LANES] = { 0 };
+
+	for (uint32_t k = 0; k < n; k++)
+		l[k % HK_LANES] = fmaf(a[k], load(b, type, k), l[k % HK_LANES]);
+	return hk_sum_lanes(l);
+}
+
+static void scores(float *s, const float *q, const void *k, bool f16, uint32_t n,
+		   uint32_t dim, float scale)
+{
+	unsigned int type = f16 ? HEARTH_TYPE_F16 : HEARTH_TYPE_F32;
+	uint64_t bytes = (uint64_t)dim * (f16 ? 2 : 4);
+
+	for (uint32_t t = 0; t < n; t++)
+		s[t] = dot(q, (const uint8_t *)k + t * bytes, type, dim) * scale;
+}
+
+static void weighted_sum(float *out, const float *p, const void *v, bool f16, uint32_t n,
+			 uint32_t dim)
+{
+	unsigned int type = f16 ? HEARTH_TYPE_F16 : HEARTH_TYPE_F32;
+
+	for (uint32_t c = 0; c < dim; c++) {
+		float acc = 0;
+
+		for (uint32_t t = 0; t < n; t++)
+			acc = fmaf(p[t], load(v, type, (uint64_t)t * dim + c), acc);
+		out[c] = hk_canon(acc);
+	}
+}
+
+static void to_f16(uint16_t *y, const float *x, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_f16_from_f32(x[i]);
+}
+
+/* Adds block @b (32-blocks counted) of weights, element @k on, to every row's sum. */
+static void add_block(const struct hk_matmul *m, const struct hk_type *t,
+		      const struct hk_qblock *b, uint32_t k, float *acc)
+{
+	for (uint32_t r = 0; r < m->rows; r++) {
+		const int8_t *x = m->act.q + (uint64_t)r * m->in_n + k;
+		const int32_t *sum = m->act.sum + ((uint64_t)r * m->in_n + k) / 16;
+		const float *d = m->act.d + ((uint64_t)r * m->in_n + k) / HK_ACT_BLOCK;
+
+		for (int i = 0; i < t->elements; i += t->unit) {
+			float dx = d[i / HK_ACT_BLOCK];
+			int32_t s = 0, total = sum[i / 16];
+
+			for (int j = 0; j < t->unit; j++)
+				s += b->q[i + j] * x[i + j];
+			acc[r] = fmaf(b->d[i / t->unit] * dx, (float)s, acc[r]);
+			if (!t->min)
+				continue;
+			if (t->unit == 32)
+				total += sum[i / 16 + 1];
+			acc[r] = fmaf(b->m[i / t->unit] * dx, (float)total, acc[r]);
+		}
+	}
+}
+
+static void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
+{
+	const struct hk_type *t = hk_type(m->type);
+
+	for (uint32_t o = first; o < last; o++) {
+		const uint8_t *w = m->weights + o * m->row_bytes;
+		float acc[HK_MATMUL_ROWS] = { 0 };
+		struct hk_qblock b;
+
+		for (uint32_t k = 0; t->unit && k < m->in_n; k += t->elements) {
+			hk_decode(m->type, w, &b);
+			add_block(m, t, &b, k, acc);
+			w += t->bytes;
+		}
+		for (uint32_t r = 0; r < m->rows; r++) {
+			if (!t->unit)
+				acc[r] = dot(m->src + (uint64_t)r * m->in_n, w, m->type,
+					     m->in_n);
+			m->dst[r * m->dst_stride + o] = hk_canon(acc[r]);
+		}
+	}
+}
+
+const struct hk_float_kernels hk_float_plain = {
+	.sum_squares = hk_body_sum_squares,
+	.scale_gain = hk_body_scale_gain,
+	.rope = hk_body_rope,
+	.add = hk_body_add,
+	.mul = hk_body_mul,
+	.glu_silu = hk_body_glu_silu,
+	.softmax = hk_body_softmax,
+	.scores = scores,
+	.weighted_sum = weighted_sum,
+	.to_f16 = to_f16,
+	.get_row = hk_body_get_row,
+	.quantize = hk_body_quantize,
+	.matmul = matmul,
+};

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/exec.h"
+#include "kernels/float.h"
+#include "kernels/isa.h"
+
+static const struct hk_isa hk_isas[] = {
+	{ "plain", HK_ISA_PLAIN, &hk_float_plain, NULL },
+#if defined(__x86_64__)
+	{ "avx2", HK_ISA_AVX2, &hk_float_plain, NULL },
+#endif
+};
+
+#define HK_ISAS (sizeof(hk_isas) / sizeof(hk_isas[0]))
+
+static bool cpu_runs(enum hk_isa_level level)
+{
+	switch (level) {
+	case HK_ISA_PLAIN:
+		return true;
+#if defined(__x86_64__)
+	case HK_ISA_AVX2:
+		/* Asks cpuid, and xgetbv whether the kernel saves the registers. */
+		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+		       __builtin_cpu_supports("f16c");
+#endif
+	default:
+		return false;
+	}
+}
+
+const struct hk_isa *hk_isa_list(unsigned int i)
+{
+	for (size_t k = 0; k < HK_ISAS; k++) {
+		if (cpu_runs(hk_isas[k].level) && i-- == 0)
+			return &hk_isas[k];
+	}
+	return NULL;
+}
+
+const struct hk_isa *hk_isa_by_name(const char *name)
+{
+	const struct hk_isa *isa;
+
+	for (unsigned int i = 0; (isa = hk_isa_list(i)); i++) {
+		if (!strcmp(isa->name, name))
+			return isa;
+	}
+	return NULL;
+}
+
+const struct hk_isa *hk_isa_best(void)
+{
+	const char *name = getenv("HEARTH_ISA");
+	const struct hk_isa *isa, *best = NULL;
+
+	if (name && *name)
+		return hk_isa_by_name(name);
+	for (unsigned int i = 0; (isa = hk_isa_list(i)); i++)
+		best = isa;
+	return best;
+}
+
+const char *hk_isa_name(const struct hk_isa *isa)
+{
+	return isa->name;
+}
