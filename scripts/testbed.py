@@ -379,6 +379,8 @@ def make_part(name, notes):
         return get_checkpatch(notes)
     if name in KERNELS:
         return get_kernel(name, notes)
+    if name == 'debug':
+        raise Failure('the debug kernel is not in the cache; run: make debug-kernel')
     known = ', '.join(['qemu', 'checkpatch', *sorted(KERNELS)])
     raise Failure(f'"{name}" is no part of the test bed; there are: {known}')
 

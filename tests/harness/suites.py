@@ -9,18 +9,22 @@ import subprocess
 import sys
 
 from tap import FAIL, PASS, SKIP, Result, parse, split_runs
+import klog
 import tap
+import testbed
 
-# One boot of the guest per row; a program sees the row's name in $HEARTH_BOOT.
+# One boot of the guest per row: name, options of vm, programs left out. A
+# program sees the name in $HEARTH_BOOT.
 # QEMU aborts when a device with MSI-X is unplugged: what unplugs stays with MSI.
 IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
 BOOTS = [
-    ('msi', [], ['*'], []),
-    ('msix', ['--stub-arg=--msix'], ['*'], ['*unplug*']),
-    ('iommu', IOMMU, ['*'], []),
+    ('msi', [], []),
+    ('msix', ['--stub-arg=--msix'], ['*unplug*']),
+    ('iommu', IOMMU, []),
 ]
 PROGRAM_SECONDS = 180
+GUEST_SECONDS = 240
 FUZZ_SECONDS = 10
 STYLE_FOLDERS = ('kernel', 'uapi')
 
@@ -102,8 +106,6 @@ class Context:
 
 def self_test(ctx):
     """The judges are judged first."""
-    sys.path.insert(0, os.path.join(ctx.top, 'tests/qemu'))
-    import klog
     problems, count = tap.self_test()
     results = [Result(f'tap reader, {count} streams', FAIL if problems else PASS, ' | '.join(problems))]
     problems = klog.self_test()
@@ -116,9 +118,8 @@ def self_test(ctx):
     return results
 
 
-def build_modules(ctx, name, folder, *args):
-    headers = subprocess.run([os.path.join(ctx.top, 'scripts/testbed.py'), '--get', ctx.kernel, 'headers'],
-                             capture_output=True, text=True, check=False).stdout.strip()
+def build_modules(ctx, name, folder, kernel, *args):
+    headers = testbed.part(kernel)['headers']
     return ctx.step(name, ['scripts/build-modules', headers, os.path.join(ctx.build, folder),
                            f'-j{ctx.jobs}', *args], f'build/{name.replace(" ", "-")}.log',
                     bad=r'\b(warning|error):')
@@ -130,7 +131,7 @@ def build(ctx):
         results.append(ctx.step('meson setup', ['meson', 'setup', ctx.build], 'build/setup.log'))
     results.append(ctx.step('userspace', ['ninja', '-C', ctx.build, f'-j{ctx.jobs}'],
                             'build/ninja.log', bad=r'\b(warning|error):'))
-    results.append(build_modules(ctx, 'hearth.ko', f'kernel/{ctx.kernel}'))
+    results.append(build_modules(ctx, 'hearth.ko', f'kernel/{ctx.kernel}', ctx.kernel))
     return results
 
 
@@ -146,38 +147,57 @@ def cmocka(ctx):
     return ctx.parallel(lambda p: run_program(ctx, 'cmocka', p), ctx.programs('tests/cmocka', 'test_'))
 
 
-def guest_boot(ctx, name, vm_args, programs):
-    log = f'kselftest/{name}'
-    command = [ctx.env['HEARTH_VM'], '--build', ctx.build, '--kernel', ctx.kernel,
-               '--logs', ctx.log(log + '.d'), '--timeout', str(120 + 30 * len(programs)), *vm_args]
-    for p in programs:
-        command += ['--add', f'{p}:/tests/{os.path.basename(p)}']
-    limit = 4 * 60
-    command += ['--', 'env', f'HEARTH_BOOT={name}', 'run-tests', str(limit),
-                *(f'/tests/{os.path.basename(p)}' for p in programs)]
-    status, lines = ctx.run(command, log + '.log', 180 + 40 * len(programs))
+def run_guest(ctx, log, vm_args, command, wanted, seconds):
+    """Boots once; results of all framed programs, plus one for the guest itself."""
+    status, lines = ctx.run([ctx.env['HEARTH_VM'], '--build', ctx.build, '--logs', ctx.log(log + '.d'),
+                             '--timeout', str(seconds), *vm_args, '--', *command],
+                            log + '.log', seconds + 60)
+    boot = os.path.basename(log)
     results, ran = [], set()
     for program, body, program_status in split_runs(lines):
         ran.add(program)
-        results += parse(f'{name}/{program}', body, program_status)
-    for p in programs:
-        if os.path.basename(p) not in ran:
-            results.append(Result(f'{name}/{os.path.basename(p)}: did not run', FAIL,
-                                  ' | '.join(ctx.tail(log + '.log', 3))))
-    why = '' if status == 0 else f'vm ended with {status}: ' + ' | '.join(ctx.tail(log + '.log', 4))
-    results.append(Result(f'{name}: guest ends well, kernel log is clean', FAIL if status else PASS, why))
+        results += parse(f'{boot}/{program}', body, program_status)
+    tail = ' | '.join(ctx.tail(log + '.log', 4))
+    results += [Result(f'{boot}/{w}: did not run', FAIL, tail) for w in wanted if w not in ran]
+    why = '' if status == 0 else f'vm ended with {status}: {tail}'
+    results.append(Result(f'{boot}: guest ends well, kernel log is clean', FAIL if status else PASS, why))
     return results
+
+
+def guest_programs(ctx, log, kernel, vm_args, programs):
+    names = [os.path.basename(p) for p in programs]
+    add = [a for p, n in zip(programs, names) for a in ('--add', f'{p}:/tests/{n}')]
+    command = ['env', f'HEARTH_BOOT={os.path.basename(log)}', 'run-tests', str(GUEST_SECONDS),
+               *(f'/tests/{n}' for n in names)]
+    return run_guest(ctx, log, ['--kernel', kernel, *vm_args, *add], command, names,
+                     120 + 60 * len(programs))
 
 
 def kselftest(ctx):
     programs = ctx.programs('tests/kselftest')
     results = []
-    for name, vm_args, wanted, unwanted in BOOTS if programs else []:
+    for name, vm_args, unwanted in BOOTS if programs else []:
         chosen = [p for p in programs
-                  if any(fnmatch.fnmatch(os.path.basename(p), w) for w in wanted)
-                  and not any(fnmatch.fnmatch(os.path.basename(p), u) for u in unwanted)]
+                  if not any(fnmatch.fnmatch(os.path.basename(p), u) for u in unwanted)]
         if chosen:
-            results += guest_boot(ctx, name, vm_args, chosen)
+            results += guest_programs(ctx, f'kselftest/{name}', ctx.kernel, vm_args, chosen)
+    return results
+
+
+def debug(ctx):
+    """The programs of kselftest and the KUnit tests, on the kernel that checks itself."""
+    if 'debug' not in testbed.load_state():
+        return [Result('debug kernel', SKIP, 'it is not built; run: make debug-kernel')]
+    results = [build_modules(ctx, 'hearth.ko for the debug kernel', 'kernel/debug', 'debug')]
+    modules = os.path.join(ctx.build, 'kernel/debug/kernel')
+    kunit = [f for f in sorted(os.listdir(modules)) if f.endswith('_kunit.ko') and ctx.wants(f)]
+    if kunit:
+        add = [a for f in kunit for a in ('--add', f'{modules}/{f}:/tests/{f}')]
+        results += run_guest(ctx, 'debug/kunit', ['--kernel', 'debug', '--no-device', *add],
+                             ['run-kunit', *(f'/tests/{f}' for f in kunit)], kunit, 120)
+    programs = ctx.programs('tests/kselftest')
+    if programs:
+        results += guest_programs(ctx, 'debug/kasan', 'debug', [], programs)
     return results
 
 
@@ -242,16 +262,14 @@ def check_one(ctx, tool, tree, path):
 
 
 def style(ctx):
-    sys.path.insert(0, os.path.join(ctx.top, 'scripts'))
-    import testbed
     testbed.ensure(['checkpatch'], quiet=True)
     tool = os.path.join(testbed.part('checkpatch')['path'], 'scripts/checkpatch.pl')
     kernel = testbed.part(ctx.kernel)
     files = [f for f in sources(ctx, STYLE_FOLDERS, ('.c', '.h')) if ctx.wants(f)]
     tree = kernel_tree(ctx)
     results = ctx.parallel(lambda f: check_one(ctx, tool, tree, f), files)
-    results.append(build_modules(ctx, 'W=1', 'check/modules-w1', 'W=1'))
-    results.append(build_modules(ctx, 'sparse', 'check/modules-sparse', 'C=2',
+    results.append(build_modules(ctx, 'W=1', 'check/modules-w1', ctx.kernel, 'W=1'))
+    results.append(build_modules(ctx, 'sparse', 'check/modules-sparse', ctx.kernel, 'C=2',
                                  'CF=-D__CHECK_ENDIAN__'))
     doc = os.path.join(kernel['headers'], 'scripts/kernel-doc')
     if files:
@@ -309,5 +327,6 @@ SUITES = [
     ('fuzz', fuzz, 'hostile files and streams'),
     ('sanitizers', sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
     ('kselftest', kselftest, 'ioctls, faults, unplug, in the guest'),
+    ('debug', debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
     ('e2e', e2e, 'models, end to end'),
 ]

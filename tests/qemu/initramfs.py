@@ -69,7 +69,9 @@ class Cpio:
         self.data(name, data, stat.S_IMODE(os.stat(host).st_mode))
         if data[:4] == b'\x7fELF' and not name.endswith('.ko'):
             for library in libraries(host):
-                self.copy(library, library)
+                # Ours are found by a run path of the build folder, which the guest has not.
+                system = library.startswith(('/lib', '/usr/lib'))
+                self.copy(library, library if system else f'usr/lib/{os.path.basename(library)}')
 
     def close(self):
         self._entry('TRAILER!!!', 0)
