@@ -50,7 +50,7 @@ static int take(struct reader *r, uint64_t n, const char *field, const uint8_t *
 
 static int take_u32(struct reader *r, const char *field, uint32_t *out)
 {
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	int ret = take(r, 4, field, &p);
 
 	if (!ret)
@@ -60,7 +60,7 @@ static int take_u32(struct reader *r, const char *field, uint32_t *out)
 
 static int take_u64(struct reader *r, const char *field, uint64_t *out)
 {
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	int ret = take(r, 8, field, &p);
 
 	if (!ret)
@@ -70,7 +70,7 @@ static int take_u64(struct reader *r, const char *field, uint64_t *out)
 
 static int take_str(struct reader *r, const char *field, struct gguf_str *out)
 {
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	uint64_t len;
 	int ret;
 

@@ -158,7 +158,7 @@ static int get_uint(const struct gguf *g, const char *key, uint64_t max, uint64_
 {
 	const struct gguf_kv *kv;
 	uint64_t mag;
-	bool neg;
+	bool neg = false;
 	int ret;
 
 	ret = get_kv(g, key, &kv, err);

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+/* Tables over the vocabulary: spelling to id, pair to merge, specials. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/err.h"
+#include "base/le.h"
+#include "llm/tokenizer_internal.h"
+
+static uint64_t rotl(uint64_t x, int b)
+{
+	return x << b | x >> (64 - b);
+}
+
+static void sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[1] = rotl(v[1], 13) ^ v[0];
+	v[0] = rotl(v[0], 32);
+	v[2] += v[3];
+	v[3] = rotl(v[3], 16) ^ v[2];
+	v[0] += v[3];
+	v[3] = rotl(v[3], 21) ^ v[0];
+	v[2] += v[1];
+	v[1] = rotl(v[1], 17) ^ v[2];
+	v[2] = rotl(v[2], 32);
+}
+
+/* SipHash-1-3. */
+static uint64_t hash_bytes(const uint64_t key[2], const char *s, size_t len)
+{
+	uint64_t v[4] = { key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d,
+			  key[0] ^ 0x6c7967656e657261, key[1] ^ 0x7465646279746573 };
+	uint64_t last = (uint64_t)len << 56;
+	size_t i;
+
+	for (i = 0; i + 8 <= len; i += 8) {
+		uint64_t m = le_u64(s + i);
+
+		v[3] ^= m;
+		sip_round(v);
+		v[0] ^= m;
+	}
+	for (size_t k = 0; i + k < len; k++)
+		last |= (uint64_t)(unsigned char)s[i + k] << (8 * k);
+	v[3] ^= last;
+	sip_round(v);
+	v[0] ^= last;
+	v[2] ^= 0xff;
+	for (int k = 0; k < 3; k++)
+		sip_round(v);
+	return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+static bool same(const struct tok *t, int32_t id, const char *s, size_t len)
+{
+	return t->tokens[id].len == len && !memcmp(tok_text(t, id), s, len);
+}
+
+/* Where @s stands or would stand. */
+static uint32_t slot(const struct tok *t, const char *s, size_t len)
+{
+	uint32_t i = hash_bytes(t->key, s, len) & t->hash_mask;
+
+	while (t->hash[i] >= 0 && !same(t, t->hash[i], s, len))
+		i = (i + 1) & t->hash_mask;
+	return i;
+}
+
+int32_t tok_lookup(const struct tok *t, const char *s, size_t len)
+{
+	if (len > t->max_len)
+		return -1;
+	return t->hash[slot(t, s, len)];
+}
+
+/*
+ * Which tokens text can turn into by merging. Control tokens never: only
+ * TOK_PARSE_SPECIAL lets text spell them. User-defined ones may be the result
+ * of merges too, unless their spelling holds what merging never sees.
+ */
+static bool mergeable(const struct tok *t, int32_t id)
+{
+	const struct tok_token *k = &t->tokens[id];
+	const char *s = tok_text(t, id);
+
+	if (!k->len)
+		return false;
+	if (k->type == TOK_TYPE_NORMAL || k->type == TOK_TYPE_UNUSED)
+		return true;
+	if (k->type != TOK_TYPE_USER)
+		return false;
+	for (uint32_t i = 0; i < k->len; i++)
+		if (s[i] <= 0x20 || s[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static void index_bytes(struct tok *t)
+{
+	for (int b = 0; b < 256; b++) {
+		char c = (char)b;
+
+		if (t->byte_id[b] < 0)
+			t->byte_id[b] = tok_lookup(t, &c, 1);
+	}
+}
+
+int tok_index_tokens(struct tok *t, struct hearth_err *err)
+{
+	uint32_t slots = 64;
+
+	while (slots < 2 * (uint32_t)t->n)
+		slots *= 2;
+	t->hash = malloc(slots * sizeof(*t->hash));
+	if (!t->hash)
+		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
+	memset(t->hash, 0xff, slots * sizeof(*t->hash));
+	t->hash_mask = slots - 1;
+	if (getrandom(t->key, sizeof(t->key), GRND_NONBLOCK) != sizeof(t->key))
+		t->key[0] = (uintptr_t)t->hash;
+
+	for (int32_t i = 0; i < t->n; i++) {
+		if (!mergeable(t, i))
+			continue;
+		/* Of two tokens with one spelling the later counts. */
+		t->hash[slot(t, tok_text(t, i), t->tokens[i].len)] = i;
+		if (t->tokens[i].len > t->max_len)
+			t->max_len = t->tokens[i].len;
+	}
+	index_bytes(t);
+	return 0;
+}
+
+/* Multiply-shift with a random odd factor: few collisions for any set of pairs. */
+static uint64_t merge_slot(const struct tok *t, uint64_t pair)
+{
+	return (pair * (t->key[0] | 1)) >> (64 - t->merge_bits);
+}
+
+int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err)
+{
+	size_t slots;
+
+	t->merge_bits = 6;
+	while ((1ull << t->merge_bits) < 2 * n)
+		t->merge_bits++;
+	slots = (size_t)1 << t->merge_bits;
+	t->merges = malloc(slots * sizeof(*t->merges));
+	if (!t->merges)
+		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %llu merges",
+				      (unsigned long long)n);
+	for (size_t i = 0; i < slots; i++)
+		t->merges[i].id = -1;
+	return 0;
+}
+
+static struct tok_merge *find_merge(const struct tok *t, uint64_t pair)
+{
+	uint64_t mask = (1ull << t->merge_bits) - 1, i = merge_slot(t, pair);
+
+	while (t->merges[i].id >= 0 && t->merges[i].pair != pair)
+		i = (i + 1) & mask;
+	return &t->merges[i];
+}
+
+static uint64_t make_pair(int32_t left, int32_t right)
+{
+	return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
+
+/* The first rank of a pair counts. */
+int tok_add_merge(struct tok *t, int32_t left, int32_t right, uint32_t rank, int32_t id)
+{
+	struct tok_merge *m = find_merge(t, make_pair(left, right));
+
+	if (m->id >= 0)
+		return -EEXIST;
+	*m = (struct tok_merge){ make_pair(left, right), rank, id };
+	return 0;
+}
+
+const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right)
+{
+	const struct tok_merge *m = find_merge(t, make_pair(left, right));
+
+	return m->id >= 0 ? m : NULL;
+}
+
+/*
+ * Longer specials would make the search for them slow; none of the known
+ * models comes near.
+ */
+#define MAX_SPECIAL 256
+
+static bool is_special(const struct tok_token *k)
+{
+	return k->len && k->len <= MAX_SPECIAL &&
+	       (k->type == TOK_TYPE_CONTROL || k->type == TOK_TYPE_UNKNOWN ||
+		k->type == TOK_TYPE_USER);
+}
+
+static int cmp_special(const void *a, const void *b, void *arg)
+{
+	const struct tok *t = arg;
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+	const struct tok_token *p = &t->tokens[x], *q = &t->tokens[y];
+	uint32_t n = p->len < q->len ? p->len : q->len;
+	int c = memcmp(tok_text(t, x), tok_text(t, y), n);
+
+	if (c)
+		return c;
+	if (p->len != q->len)
+		return p->len < q->len ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* Of specials with one spelling the last stays. */
+static void drop_twins(struct tok *t)
+{
+	int32_t n = 0;
+
+	for (int32_t i = 0; i < t->n_special; i++) {
+		int32_t id = t->special[i];
+
+		if (n && same(t, t->special[n - 1], tok_text(t, id), t->tokens[id].len))
+			n--;
+		t->special[n++] = id;
+	}
+	t->n_special = n;
+}
+
+int tok_index_specials(struct tok *t, struct hearth_err *err)
+{
+	t->special = calloc((size_t)t->n + 1, sizeof(*t->special));
+	if (!t->special)
+		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
+	for (int32_t i = 0; i < t->n; i++) {
+		if (!is_special(&t->tokens[i]))
+			continue;
+		t->special[t->n_special++] = i;
+		t->special_first[(unsigned char)tok_text(t, i)[0]] = true;
+	}
+	qsort_r(t->special, t->n_special, sizeof(*t->special), cmp_special, t);
+	drop_twins(t);
+	return 0;
+}
+
+/* Byte @at of special number @i; -1 behind its end, which sorts first. */
+static int special_byte(const struct tok *t, int32_t i, uint32_t at)
+{
+	int32_t id = t->special[i];
+
+	return at < t->tokens[id].len ? (unsigned char)tok_text(t, id)[at] : -1;
+}
+
+/* In [lo, hi), whose members agree before @at: the first with byte @at >= @want. */
+static int32_t narrow(const struct tok *t, int32_t lo, int32_t hi, uint32_t at, int want)
+{
+	while (lo < hi) {
+		int32_t mid = lo + (hi - lo) / 2;
+
+		if (special_byte(t, mid, at) < want)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* User-defined tokens are part of the text; the others only if the caller says so. */
+static bool allowed(const struct tok *t, int32_t id, bool control)
+{
+	return control || t->tokens[id].type == TOK_TYPE_USER;
+}
+
+int32_t tok_match_special(const struct tok *t, const char *s, size_t len, bool control)
+{
+	int32_t lo = 0, hi = t->n_special, best = -1;
+
+	if (!len || !t->special_first[(unsigned char)s[0]])
+		return -1;
+	for (uint32_t at = 0; lo < hi; at++) {
+		int32_t end = narrow(t, lo, hi, at, 0);
+
+		/* At most one ends here. */
+		if (lo < end && allowed(t, t->special[lo], control))
+			best = t->special[lo];
+		if (at >= len)
+			break;
+		lo = narrow(t, end, hi, at, (unsigned char)s[at]);
+		hi = narrow(t, lo, hi, at, (unsigned char)s[at] + 1);
+	}
+	return best;
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HEARTH_LLM_TOKENIZER_INTERNAL_H
+#define HEARTH_LLM_TOKENIZER_INTERNAL_H
+
+#include "llm/tokenizer.h"
+
+enum tok_kind {
+	TOK_SPM,	/* SentencePiece BPE: merges by score, byte fallback */
+	TOK_BPE,	/* byte-level BPE: merges by rank within pieces of text */
+};
+
+enum tok_pre {
+	TOK_PRE_GPT2,
+	TOK_PRE_QWEN2,
+	TOK_PRE_LLAMA3,
+	TOK_PRE_SMOLLM,
+};
+
+/* Token types of the file format. */
+enum tok_type {
+	TOK_TYPE_NORMAL = 1,
+	TOK_TYPE_UNKNOWN = 2,
+	TOK_TYPE_CONTROL = 3,
+	TOK_TYPE_USER = 4,
+	TOK_TYPE_UNUSED = 5,
+	TOK_TYPE_BYTE = 6,
+};
+
+struct tok_token {
+	uint32_t off;		/* in the pool */
+	uint32_t len;
+	float score;
+	uint8_t type;
+	bool rstrip;		/* swallows the white space that follows */
+	bool eog;
+};
+
+struct tok_merge {
+	uint64_t pair;		/* left id << 32 | right id */
+	uint32_t rank;
+	int32_t id;		/* what they become; -1: empty slot */
+};
+
+struct tok {
+	enum tok_kind kind;
+	enum tok_pre pre;
+	bool add_bos, add_eos, add_space, ignore_merges;
+	int32_t bos, eos, eot, unk;
+
+	int32_t n;
+	struct tok_token *tokens;
+	char *pool;		/* the tokens' bytes, spaces and raw bytes unescaped */
+	uint32_t max_len;	/* of a token that text can turn into */
+	uint32_t max_bytes;	/* of any token */
+	int32_t byte_id[256];	/* -1: the vocabulary has no such byte */
+
+	/*
+	 * Spelling to id, open addressing. The vocabulary comes from a file, so
+	 * the hash is keyed: nobody can choose tokens that collide.
+	 */
+	uint64_t key[2];
+	int32_t *hash;
+	uint32_t hash_mask;
+
+	struct tok_merge *merges;
+	uint32_t merge_bits;	/* log2 of the table's slots */
+
+	/* Control, unknown and user-defined tokens, sorted by spelling. */
+	int32_t *special;
+	int32_t n_special;
+	bool special_first[256];	/* some special starts with this byte */
+};
+
+/* Vocabulary (tokenizer_vocab.c) */
+int tok_load(struct tok *t, const struct gguf *g, struct hearth_err *err);
+/* Index tables over the loaded tokens (tokenizer_index.c) */
+int tok_index_tokens(struct tok *t, struct hearth_err *err);
+int tok_index_specials(struct tok *t, struct hearth_err *err);
+int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err);
+int tok_add_merge(struct tok *t, int32_t left, int32_t right, uint32_t rank, int32_t id);
+int32_t tok_lookup(const struct tok *t, const char *s, size_t len);
+const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right);
+/* The longest special that @s starts with, or -1. */
+int32_t tok_match_special(const struct tok *t, const char *s, size_t len, bool control);
+
+static inline const char *tok_text(const struct tok *t, int32_t id)
+{
+	return t->pool + t->tokens[id].off;
+}
+
+/* Where ids go: counts all, stores what fits. */
+struct tok_out {
+	int32_t *ids;
+	size_t cap;
+	int64_t n;
+};
+
+static inline void tok_emit(struct tok_out *o, int32_t id)
+{
+	if ((uint64_t)o->n < o->cap)
+		o->ids[o->n] = id;
+	o->n++;
+}
+
+/* Merging (tokenizer_merge.c): scratch memory that grows to the longest text. */
+struct tok_work {
+	struct tok_sym *syms;
+	struct tok_pair *heap;
+	size_t cap;		/* symbols; the heap holds three times as many */
+	size_t n_heap;
+};
+
+int tok_merge_text(const struct tok *t, struct tok_work *w, const char *text, size_t len,
+		   struct tok_out *out);
+void tok_work_free(struct tok_work *w);
+
+/* Pre-tokenizers (tokenizer_pre.c): bytes of the first piece of a text; 0 < n <= len. */
+size_t tok_next_piece(enum tok_pre pre, const char *text, size_t len);
+
+/* Unicode (tokenizer_unicode.c) */
+enum tok_class {
+	TOK_OTHER,
+	TOK_LETTER,
+	TOK_NUMBER,
+	TOK_SPACE,
+};
+
+enum tok_class tok_class(uint32_t cp);
+/*
+ * Length of the character at @s and its code point. A byte that starts no
+ * well-formed character is one of its own, with a code point beyond Unicode.
+ */
+#define TOK_BAD_CP 0x110000u
+size_t tok_utf8(const char *s, size_t len, uint32_t *cp);
+
+#endif

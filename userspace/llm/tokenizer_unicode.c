@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#include "llm/tokenizer_internal.h"
+
+#include "llm/tokenizer_unicode_table.h"
+
+enum tok_class tok_class(uint32_t cp)
+{
+	size_t lo = 0, hi = sizeof(class_table) / sizeof(class_table[0]);
+
+	if (cp >= TOK_BAD_CP)
+		return TOK_OTHER;
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (class_table[mid] >> 2 <= cp)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return class_table[lo] & 3;
+}
+
+static bool tail(const unsigned char *s, size_t n, uint32_t *cp)
+{
+	for (size_t i = 1; i < n; i++) {
+		if ((s[i] & 0xc0) != 0x80)
+			return false;
+		*cp = *cp << 6 | (s[i] & 0x3f);
+	}
+	return true;
+}
+
+size_t tok_utf8(const char *text, size_t len, uint32_t *cp)
+{
+	const unsigned char *s = (const unsigned char *)text;
+	static const uint32_t least[5] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t n;
+
+	if (s[0] < 0x80) {
+		*cp = s[0];
+		return 1;
+	}
+	n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+	*cp = s[0] & (0x7f >> n);
+	if (s[0] >= 0xc2 && s[0] < 0xf5 && n <= len && tail(s, n, cp) && *cp >= least[n] &&
+	    *cp < 0x110000 && (*cp < 0xd800 || *cp > 0xdfff))
+		return n;
+	*cp = TOK_BAD_CP;
+	return 1;
+}

@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: MIT
+/* The vocabulary, from a GGUF file's metadata. */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/err.h"
+#include "formats/gguf.h"
+#include "llm/tokenizer_internal.h"
+
+#define KEY(k) "tokenizer.ggml." k
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* The byte that byte-level vocabularies write as code point @cp, or -1. */
+static int unmap_byte(uint32_t cp)
+{
+	if ((cp >= 0x21 && cp <= 0x7e) || (cp >= 0xa1 && cp <= 0xff && cp != 0xad))
+		return cp;
+	/* The 68 bytes that do not print stand in a row from U+0100. */
+	if (cp < 0x100 || cp > 0x143)
+		return -1;
+	cp -= 0x100;
+	return cp < 0x21 ? cp : cp < 0x43 ? cp - 0x21 + 0x7f : 0xad;
+}
+
+/* Spell out the bytes of a byte-level token; what is no mapped byte stays. */
+static uint32_t unmap(char *out, struct gguf_str s)
+{
+	uint32_t n = 0, cp;
+
+	for (uint64_t i = 0; i < s.len;) {
+		size_t k = tok_utf8(s.ptr + i, s.len - i, &cp);
+		int b = unmap_byte(cp);
+
+		if (b >= 0) {
+			out[n++] = (char)b;
+		} else {
+			memcpy(out + n, s.ptr + i, k);
+			n += k;
+		}
+		i += k;
+	}
+	return n;
+}
+
+/* SentencePiece writes a space as U+2581. */
+static uint32_t unescape(char *out, struct gguf_str s)
+{
+	uint32_t n = 0;
+
+	for (uint64_t i = 0; i < s.len;) {
+		if (s.len - i >= 3 && !memcmp(s.ptr + i, "\xe2\x96\x81", 3)) {
+			out[n++] = ' ';
+			i += 3;
+		} else {
+			out[n++] = s.ptr[i++];
+		}
+	}
+	return n;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* "<0x0A>" */
+static int parse_byte(struct gguf_str s)
+{
+	if (s.len != 6 || memcmp(s.ptr, "<0x", 3) || s.ptr[5] != '>' || hex(s.ptr[3]) < 0 ||
+	    hex(s.ptr[4]) < 0)
+		return -1;
+	return hex(s.ptr[3]) * 16 + hex(s.ptr[4]);
+}
+
+static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
+		      struct hearth_err *err)
+{
+	struct tok_token *k = &t->tokens[i];
+	char *out = t->pool + off;
+	int b;
+
+	k->off = off;
+	if (k->type == TOK_TYPE_BYTE) {
+		b = parse_byte(s);
+		if (b < 0)
+			return hearth_err_set(err, -EINVAL,
+					      "tokenizer: " KEY("tokens") "[%d]: '%.*s' is no byte token",
+					      i, (int)(s.len < 40 ? s.len : 40), s.ptr);
+		t->byte_id[b] = i;
+		out[0] = (char)b;
+		k->len = 1;
+	} else if (k->type == TOK_TYPE_NORMAL || k->type == TOK_TYPE_UNUSED) {
+		k->len = t->kind == TOK_SPM ? unescape(out, s) : unmap(out, s);
+	} else {
+		memcpy(out, s.ptr, s.len);
+		k->len = s.len;
+	}
+	if (k->len > t->max_bytes)
+		t->max_bytes = k->len;
+	return 0;
+}
+
+static int load_types(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	struct gguf_arr a;
+	int ret;
+
+	for (int32_t i = 0; i < t->n; i++)
+		t->tokens[i].type = TOK_TYPE_NORMAL;
+	ret = gguf_get_arr(g, KEY("token_type"), GGUF_VT_I32, &a, err);
+	if (ret == -ENOENT)
+		return 0;
+	if (ret)
+		return ret;
+	if (a.n != (uint64_t)t->n)
+		return hearth_err_set(err, -EINVAL,
+				      "tokenizer: " KEY("token_type") ": %" PRIu64
+				      " entries for %d tokens", a.n, t->n);
+	for (int32_t i = 0; i < t->n; i++) {
+		uint32_t type = gguf_arr_u32(&a, i);
+
+		if (type > TOK_TYPE_BYTE)
+			return hearth_err_set(err, -ERANGE,
+					      "tokenizer: " KEY("token_type") "[%d]: %d is outside 0..6",
+					      i, (int32_t)type);
+		t->tokens[i].type = type ? type : TOK_TYPE_NORMAL;
+	}
+	return 0;
+}
+
+static int load_scores(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	struct gguf_arr a;
+	int ret;
+
+	ret = gguf_get_arr(g, KEY("scores"), GGUF_VT_F32, &a, err);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	if (a.n != (uint64_t)t->n)
+		return hearth_err_set(err, -EINVAL,
+				      "tokenizer: " KEY("scores") ": %" PRIu64
+				      " entries for %d tokens", a.n, t->n);
+	for (int32_t i = 0; i < t->n; i++) {
+		t->tokens[i].score = gguf_arr_f32(&a, i);
+		if (isnan(t->tokens[i].score))
+			return hearth_err_set(err, -ERANGE,
+					      "tokenizer: " KEY("scores") "[%d]: is not a number", i);
+	}
+	return 0;
+}
+
+static int load_tokens(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	uint64_t pos = 0, off = 0;
+	struct gguf_arr a;
+	struct gguf_str s;
+	int ret;
+
+	ret = gguf_get_arr(g, KEY("tokens"), GGUF_VT_STR, &a, err);
+	if (ret)
+		return ret;
+	if (!a.n || a.n > INT32_MAX / 4 || a.len > UINT32_MAX)
+		return hearth_err_set(err, -ERANGE,
+				      "tokenizer: " KEY("tokens") ": %" PRIu64
+				      " tokens are outside 1..%d", a.n, INT32_MAX / 4);
+	t->n = a.n;
+	t->tokens = calloc(t->n, sizeof(*t->tokens));
+	/* No spelling grows by being unescaped. */
+	t->pool = malloc(a.len);
+	if (!t->tokens || !t->pool)
+		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
+	ret = load_types(t, g, err);
+	if (!ret)
+		ret = load_scores(t, g, err);
+	for (int32_t i = 0; !ret && i < t->n && gguf_arr_next_str(&a, &pos, &s); i++) {
+		ret = load_token(t, i, s, off, err);
+		off += t->tokens[i].len;
+	}
+	return ret;
+}
+
+static int load_id(const struct tok *t, const struct gguf *g, const char *key, int32_t def,
+		   int32_t *out, struct hearth_err *err)
+{
+	uint32_t v;
+	int ret;
+
+	*out = def < t->n ? def : -1;
+	ret = gguf_get_u32(g, key, &v, err);
+	if (ret == -ENOENT)
+		return 0;
+	if (ret)
+		return ret;
+	if (v >= (uint32_t)t->n)
+		return hearth_err_set(err, -ERANGE, "tokenizer: %s: %u is outside the %d tokens",
+				      key, v, t->n);
+	*out = v;
+	return 0;
+}
+
+static int load_flag(const struct gguf *g, const char *key, bool *out, struct hearth_err *err)
+{
+	int ret = gguf_get_bool(g, key, out, err);
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
+static int load_ids(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	bool spm = t->kind == TOK_SPM;
+	int ret;
+
+	ret = load_id(t, g, KEY("bos_token_id"), spm ? 1 : -1, &t->bos, err);
+	if (!ret)
+		ret = load_id(t, g, KEY("eos_token_id"), spm ? 2 : -1, &t->eos, err);
+	if (!ret)
+		ret = load_id(t, g, KEY("unknown_token_id"), spm ? 0 : -1, &t->unk, err);
+	if (!ret)
+		ret = load_id(t, g, KEY("eot_token_id"), -1, &t->eot, err);
+	if (!ret)
+		ret = load_flag(g, KEY("add_bos_token"), &t->add_bos, err);
+	if (!ret)
+		ret = load_flag(g, KEY("add_eos_token"), &t->add_eos, err);
+	if (!ret)
+		ret = load_flag(g, KEY("add_space_prefix"), &t->add_space, err);
+	return ret;
+}
+
+static const struct {
+	const char *name;
+	enum tok_pre pre;
+} pres[] = {
+	{ "gpt-2", TOK_PRE_GPT2 },
+	{ "phi-2", TOK_PRE_GPT2 },
+	{ "mpt", TOK_PRE_GPT2 },
+	{ "olmo", TOK_PRE_GPT2 },
+	{ "roberta-bpe", TOK_PRE_GPT2 },
+	{ "qwen2", TOK_PRE_QWEN2 },
+	{ "deepseek-r1-qwen", TOK_PRE_QWEN2 },
+	{ "stablelm2", TOK_PRE_QWEN2 },
+	{ "llama-bpe", TOK_PRE_LLAMA3 },
+	{ "llama3", TOK_PRE_LLAMA3 },
+	{ "llama-v3", TOK_PRE_LLAMA3 },
+	{ "smollm", TOK_PRE_SMOLLM },
+	{ "starcoder", TOK_PRE_SMOLLM },
+	{ "refact", TOK_PRE_SMOLLM },
+	{ "command-r", TOK_PRE_SMOLLM },
+};
+
+static int load_pre(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	struct gguf_str s;
+	int ret;
+
+	ret = gguf_get_str(g, KEY("pre"), &s, err);
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < ARRAY_SIZE(pres); i++) {
+		if (!gguf_str_eq(s, pres[i].name))
+			continue;
+		t->pre = pres[i].pre;
+		/* Llama 3 takes a whole piece that is a token before it merges. */
+		t->ignore_merges = t->pre == TOK_PRE_LLAMA3;
+		t->add_bos = t->pre == TOK_PRE_LLAMA3;
+		return 0;
+	}
+	return hearth_err_set(err, -EOPNOTSUPP,
+			      "tokenizer: " KEY("pre") ": '%.*s' is not supported (gpt-2, qwen2, llama-bpe, smollm and their equals are)",
+			      (int)(s.len < 40 ? s.len : 40), s.ptr);
+}
+
+static int load_kind(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	struct gguf_str s;
+	int ret;
+
+	ret = gguf_get_str(g, KEY("model"), &s, err);
+	if (ret)
+		return ret;
+	if (gguf_str_eq(s, "llama")) {
+		t->kind = TOK_SPM;
+		t->add_bos = true;
+		t->add_space = true;
+		return 0;
+	}
+	if (gguf_str_eq(s, "gpt2")) {
+		t->kind = TOK_BPE;
+		return load_pre(t, g, err);
+	}
+	return hearth_err_set(err, -EOPNOTSUPP,
+			      "tokenizer: " KEY("model") ": '%.*s' is not supported (llama and gpt2 are)",
+			      (int)(s.len < 40 ? s.len : 40), s.ptr);
+}
+
+static int bad_merge(struct hearth_err *err, uint64_t i, struct gguf_str s, const char *why)
+{
+	return hearth_err_set(err, -EINVAL, "tokenizer: " KEY("merges") "[%" PRIu64 "]: '%.*s' %s",
+			      i, (int)(s.len < 60 ? s.len : 60), s.ptr, why);
+}
+
+/* "left right"; @buf is large enough for both. */
+static int load_merge(struct tok *t, uint64_t i, struct gguf_str s, char *buf,
+		      struct hearth_err *err)
+{
+	const char *space = s.len > 1 ? memchr(s.ptr + 1, ' ', s.len - 1) : NULL;
+	struct gguf_str part[2];
+	uint32_t len[2];
+	int32_t left, right, id;
+
+	if (!space || space + 1 == s.ptr + s.len)
+		return bad_merge(err, i, s, "is not two tokens");
+	part[0] = (struct gguf_str){ s.ptr, space - s.ptr };
+	part[1] = (struct gguf_str){ space + 1, s.len - part[0].len - 1 };
+	len[0] = unmap(buf, part[0]);
+	len[1] = unmap(buf + len[0], part[1]);
+	left = tok_lookup(t, buf, len[0]);
+	right = tok_lookup(t, buf + len[0], len[1]);
+	id = tok_lookup(t, buf, len[0] + len[1]);
+	if (left < 0 || right < 0 || id < 0)
+		return bad_merge(err, i, s, "is not made of tokens of the vocabulary");
+	tok_add_merge(t, left, right, i, id);
+	return 0;
+}
+
+static int load_merges(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	uint64_t pos = 0, longest = 0;
+	struct gguf_arr a;
+	struct gguf_str s;
+	char *buf;
+	int ret;
+
+	ret = gguf_get_arr(g, KEY("merges"), GGUF_VT_STR, &a, err);
+	if (!ret && a.n > UINT32_MAX / 4)
+		ret = hearth_err_set(err, -ERANGE, "tokenizer: " KEY("merges") ": %" PRIu64
+				     " merges exceed %u", a.n, UINT32_MAX / 4);
+	if (!ret)
+		ret = tok_alloc_merges(t, a.n, err);
+	if (ret)
+		return ret;
+	while (gguf_arr_next_str(&a, &pos, &s))
+		longest = s.len > longest ? s.len : longest;
+	buf = malloc(longest + 1);
+	if (!buf)
+		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for a merge of %" PRIu64
+				      " bytes", longest);
+	pos = 0;
+	for (uint64_t i = 0; !ret && gguf_arr_next_str(&a, &pos, &s); i++)
+		ret = load_merge(t, i, s, buf, err);
+	free(buf);
+	return ret;
+}
+
+/* Tokens that end a turn, by the spelling of the known families. */
+static const char *const ends[] = {
+	"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>",
+	"<EOT>", "_<EOT>",
+};
+
+static void find_ends(struct tok *t)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		int32_t id = tok_find_special(t, ends[i], strlen(ends[i]));
+
+		if (id < 0)
+			continue;
+		t->tokens[id].eog = true;
+		if (t->eot < 0)
+			t->eot = id;
+	}
+	if (t->eos >= 0)
+		t->tokens[t->eos].eog = true;
+	if (t->eot >= 0)
+		t->tokens[t->eot].eog = true;
+}
+
+static bool contains_fold(struct gguf_str s, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (uint64_t i = 0; i + n <= s.len; i++)
+		if (!strncasecmp(s.ptr + i, word, n))
+			return true;
+	return false;
+}
+
+/*
+ * Phi-3's special tokens swallow the white space behind them. The file format
+ * has no field for that, so the model's name has to tell.
+ */
+static void set_rstrip(struct tok *t, const struct gguf *g)
+{
+	static const char *const keep[] = { "<unk>", "<s>", "<|endoftext|>" };
+	struct gguf_str name;
+
+	if (gguf_get_str(g, "general.name", &name, NULL) ||
+	    (!contains_fold(name, "phi-3") && !contains_fold(name, "phi3")))
+		return;
+	for (int32_t i = 0; i < t->n_special; i++)
+		t->tokens[t->special[i]].rstrip = true;
+	for (size_t i = 0; i < ARRAY_SIZE(keep); i++) {
+		int32_t id = tok_find_special(t, keep[i], strlen(keep[i]));
+
+		if (id >= 0)
+			t->tokens[id].rstrip = false;
+	}
+}
+
+int tok_load(struct tok *t, const struct gguf *g, struct hearth_err *err)
+{
+	int ret;
+
+	memset(t->byte_id, 0xff, sizeof(t->byte_id));
+	ret = load_kind(t, g, err);
+	if (!ret)
+		ret = load_tokens(t, g, err);
+	if (!ret)
+		ret = load_ids(t, g, err);
+	if (!ret)
+		ret = tok_index_tokens(t, err);
+	if (!ret)
+		ret = tok_index_specials(t, err);
+	if (!ret && t->kind == TOK_BPE)
+		ret = load_merges(t, g, err);
+	if (ret)
+		return ret;
+	find_ends(t);
+	set_rstrip(t, g);
+	return 0;
+}
