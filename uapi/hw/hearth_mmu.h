@@ -14,6 +14,16 @@
  * level 3 entry is a 4 KiB page. Sixteen level 3 entries that map an aligned
  * 64 KiB of bus memory at an aligned device address, with equal rights, may
  * all carry CONT: the device may then keep one translation for all of them.
+ *
+ * The host changes entries while the device walks them:
+ *
+ * - The device reads an entry in one piece, and keeps none that is not valid:
+ *   a map of an empty range needs no flush.
+ * - The host may replace an entry by another one that translates what both
+ *   map in the same way: a block by a table, CONT by no CONT in the entries of
+ *   a run, one after the other. The device uses the old or the new one.
+ * - HEARTH_ADMIN_TLB_FLUSH forgets the tables on the way to the range as well.
+ *   A table or a page is used for something else only after its answer.
  */
 #ifndef _HEARTH_MMU_H_
 #define _HEARTH_MMU_H_
