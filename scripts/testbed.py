@@ -94,7 +94,11 @@ def step(number, total, what):
     start = time.monotonic()
     print(f'[{number}/{total}] {what} ...', end=' ', flush=True)
     notes = []
-    yield notes
+    try:
+        yield notes
+    except BaseException:
+        print('failed', flush=True)
+        raise
     seconds = time.monotonic() - start
     print(', '.join(notes + [f'{seconds:.1f} s']), flush=True)
 
@@ -431,10 +435,10 @@ def main(args):
             refresh = '--refresh' in args
             ensure([a for a in args if a != '--refresh'] or DEFAULT_PARTS, refresh)
     except Failure as e:
-        print(f'\nsetup: {e}', file=sys.stderr)
+        print(f'setup: {e}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('\nsetup: stopped; what was complete is kept, run it again to go on', file=sys.stderr)
+        print('setup: stopped; what was complete is kept, run it again to go on', file=sys.stderr)
         return 130
     return 0
 

@@ -147,6 +147,33 @@ def cmocka(ctx):
     return ctx.parallel(lambda p: run_program(ctx, 'cmocka', p), ctx.programs('tests/cmocka', 'test_'))
 
 
+# What the runner of guests must notice: name, options, command, status.
+NOTICED = [
+    ('a good command', [], 'echo good', 0),
+    ('the status of a bad one', [], 'exit 7', 7),
+    ('a warning in the kernel log', [], 'echo "WARNING: CPU: 0 PID: 1 at x" >/dev/kmsg', 126),
+    ('a warning that was expected', [],
+     'echo "WARNING: CPU: 0 PID: 1 at x" >/dev/kmsg; echo "# expect-log: WARNING.*at x"', 0),
+    ('an expected line that is absent', ['--expect-log', 'never said'], 'true', 126),
+    ('a panic', ['--append', 'panic=-1'], 'echo c >/proc/sysrq-trigger; sleep 60', 125),
+    ('a guest that hangs', ['--timeout', '12'], 'sleep 600', 124),
+]
+
+
+def vm(ctx):
+    """The runner of guests is tested before what it runs."""
+    def one(row):
+        name, options, script, want = row
+        log = 'vm/' + name.replace(' ', '-')
+        status, _ = ctx.run([ctx.env['HEARTH_VM'], '--build', ctx.build, '--kernel', ctx.kernel,
+                             '--no-device', '--no-driver', '--logs', ctx.log(log + '.d'), *options,
+                             '--', 'sh', '-c', script], log + '.log')
+        good = status == want
+        why = '' if good else f'status {status}, wanted {want}: ' + ' | '.join(ctx.tail(log + '.log', 3))
+        return [Result(name, PASS if good else FAIL, why)]
+    return ctx.parallel(one, [row for row in NOTICED if ctx.wants(row[0])])
+
+
 def run_guest(ctx, log, vm_args, command, wanted, seconds):
     """Boots once; results of all framed programs, plus one for the guest itself."""
     status, lines = ctx.run([ctx.env['HEARTH_VM'], '--build', ctx.build, '--logs', ctx.log(log + '.d'),
@@ -326,6 +353,7 @@ SUITES = [
     ('cmocka', cmocka, 'unit tests on the host'),
     ('fuzz', fuzz, 'hostile files and streams'),
     ('sanitizers', sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
+    ('vm', vm, 'the runner of guests notices what it must'),
     ('kselftest', kselftest, 'ioctls, faults, unplug, in the guest'),
     ('debug', debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
     ('e2e', e2e, 'models, end to end'),
