@@ -623,7 +623,8 @@ struct hearth_generate_opts {
  * @fn: Called per token; a return other than 0 ends the stream and is
  *	returned.
  *
- * Something must have been fed. Same seed, same text, on every device.
+ * Something must have been fed. The last token that @fn sees is not fed to
+ * the model: feed it first to go on. Same seed, same text, on every device.
  */
 HEARTH_API int hearth_llm_generate(struct hearth_llm *llm,
 				   const struct hearth_generate_opts *opts,

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "formats/gguf.h"
+#include "llm/build.h"
+#include "llm/llm.h"
+#include "llm/sample.h"
+#include "llm/tokenizer.h"
+#include "runtime/error.h"
+#include "runtime/opts.h"
+
+#define MAX_CTX_DEFAULT	4096
+#define BATCH_DEFAULT	32
+#define BATCH_MAX	1024
+
+static int runner_create(struct hearth_llm *llm, struct hearth_device *dev,
+			 const struct hearth_llm_opts *opts, uint32_t rows,
+			 struct llm_runner *r)
+{
+	struct llm_step step;
+	int ret = llm_build_step(llm->gguf, &llm->hp, rows, llm->n_ctx,
+				 opts->kv_f32, &step);
+
+	if (ret)
+		return ret;
+	HEARTH_OPTS(hearth_compile_opts, co,
+		.priority = opts->priority,
+		.share = llm->one.program);
+	ret = hearth_compile(step.graph, dev, &co, &r->program);
+	if (!ret) {
+		r->rows = rows;
+		r->ids = hearth_program_data(r->program, step.ids, NULL);
+		r->pos = hearth_program_data(r->program, step.pos, NULL);
+		r->last = hearth_program_data(r->program, step.last, NULL);
+		r->logits = hearth_program_data(r->program, step.logits, NULL);
+	}
+	hearth_graph_destroy(step.graph);
+	return ret;
+}
+
+static int open_files(struct hearth_llm *llm, const char *path)
+{
+	struct hearth_err err;
+	int ret = gguf_open(path, &llm->gguf, &err);
+
+	if (!ret)
+		ret = llm_hparams_read(llm->gguf, &llm->hp, &err);
+	if (!ret)
+		ret = tok_open(llm->gguf, &llm->tok, &err);
+	if (ret)
+		return hearth_seterr(ret, "%s: %s", path, err.msg);
+	if ((uint32_t)tok_n_vocab(llm->tok) != llm->hp.n_vocab)
+		return hearth_seterr(-EINVAL,
+				     "%s: the tokenizer has %d tokens, tensor 'token_embd.weight' %u rows",
+				     path, tok_n_vocab(llm->tok),
+				     llm->hp.n_vocab);
+	return 0;
+}
+
+static int pick_ctx(struct hearth_llm *llm, uint32_t wanted)
+{
+	if (wanted > llm->hp.n_ctx)
+		return hearth_seterr(-EINVAL,
+				     "context of %u tokens: the model was trained for %u",
+				     wanted, llm->hp.n_ctx);
+	llm->n_ctx = wanted ? wanted :
+		     llm->hp.n_ctx < MAX_CTX_DEFAULT ? llm->hp.n_ctx :
+						       MAX_CTX_DEFAULT;
+	return 0;
+}
+
+static int open_programs(struct hearth_llm *llm, struct hearth_device *dev,
+			 const struct hearth_llm_opts *opts)
+{
+	uint32_t n = opts->n_batch ? opts->n_batch : BATCH_DEFAULT;
+	int ret;
+
+	if (n > BATCH_MAX)
+		return hearth_seterr(-EINVAL, "n_batch is %u: at most %u are possible",
+				     n, BATCH_MAX);
+	if (n > llm->n_ctx)
+		n = llm->n_ctx;
+	ret = runner_create(llm, dev, opts, 1, &llm->one);
+	if (!ret && n > 1)
+		ret = runner_create(llm, dev, opts, n, &llm->batch);
+	return ret;
+}
+
+int hearth_llm_open(const char *path, struct hearth_device *dev,
+		    const struct hearth_llm_opts *opts, struct hearth_llm **out)
+{
+	HEARTH_OPTS_LOCAL(hearth_llm_opts, o, opts, ret);
+	struct hearth_llm *llm;
+
+	if (ret)
+		return ret;
+	llm = calloc(1, sizeof(*llm));
+	if (!llm)
+		return hearth_seterr(-ENOMEM, "no memory for a model");
+	ret = open_files(llm, path);
+	if (!ret)
+		ret = pick_ctx(llm, o.n_ctx);
+	if (!ret)
+		ret = open_programs(llm, dev, &o);
+	if (!ret) {
+		llm->sampler = llm_sampler_create(llm->hp.n_vocab);
+		llm->text_room = tok_stream_room(llm->tok);
+		llm->text = malloc(llm->text_room);
+		if (!llm->sampler || !llm->text)
+			ret = hearth_seterr(-ENOMEM, "no memory for the sampler");
+	}
+	if (ret) {
+		hearth_llm_close(llm);
+		return ret;
+	}
+	*out = llm;
+	return 0;
+}
+
+void hearth_llm_close(struct hearth_llm *llm)
+{
+	if (!llm)
+		return;
+	free(llm->text);
+	llm_sampler_destroy(llm->sampler);
+	/* the batch shares what the other owns */
+	hearth_program_destroy(llm->batch.program);
+	hearth_program_destroy(llm->one.program);
+	tok_close(llm->tok);
+	gguf_close(llm->gguf);
+	free(llm);
+}
+
+int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *info)
+{
+	struct hearth_program_info p = { .sz = sizeof(p) };
+	struct hearth_llm_info i;
+	size_t sz = info->sz;
+	int ret = hearth_program_get_info(llm->one.program, &p);
+
+	if (ret)
+		return ret;
+	if (sz < sizeof(sz) || sz > 4096)
+		return hearth_seterr(-EINVAL, "llm info: sz %zu", sz);
+	i = (struct hearth_llm_info){
+		.sz = sz,
+		.name = llm->hp.name,
+		.arch = llm->hp.arch,
+		.n_vocab = llm->hp.n_vocab,
+		.n_ctx = llm->n_ctx,
+		.n_ctx_model = llm->hp.n_ctx,
+		.n_layer = llm->hp.n_layer,
+		.n_embd = llm->hp.n_embd,
+		.bos = tok_bos(llm->tok),
+		.eos = tok_eos(llm->tok),
+		.weights_bytes = p.weights_bytes,
+		.state_bytes = p.state_bytes,
+		.activation_bytes = p.activation_bytes,
+	};
+	if (llm->batch.program) {
+		ret = hearth_program_get_info(llm->batch.program, &p);
+		if (ret)
+			return ret;
+		i.activation_bytes += p.activation_bytes;
+	}
+	memset(info, 0, sz);
+	memcpy(info, &i, sz < sizeof(i) ? sz : sizeof(i));
+	return 0;
+}
+
+struct hearth_program *hearth_llm_program(struct hearth_llm *llm)
+{
+	return llm->one.program;
+}
+
+int hearth_llm_tokenize(const struct hearth_llm *llm, const char *text,
+			size_t len, bool add_bos, int32_t *ids, size_t cap)
+{
+	int64_t n = tok_encode(llm->tok, text, len,
+			       add_bos ? TOK_ADD_SPECIAL : 0, ids, cap);
+
+	return n < 0 ? hearth_seterr(n, "cannot tokenize %zu bytes: %s", len,
+				     strerror(-n)) : n;
+}
+
+int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id, char *buf,
+			  size_t cap)
+{
+	int ret = tok_decode(llm->tok, id, buf, cap);
+
+	return ret < 0 ? hearth_seterr(ret, "token %d: the vocabulary has %u", id,
+				       llm->hp.n_vocab) : ret;
+}
+
+/*
+ * Feed up to r->rows tokens. Rows behind the last one repeat it: they compute
+ * and store what it stores, once more.
+ */
+static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids,
+		uint32_t n)
+{
+	int ret;
+
+	for (uint32_t i = 0; i < r->rows; i++) {
+		uint32_t j = i < n ? i : n - 1;
+
+		r->ids[i] = ids[j];
+		r->pos[i] = llm->position + j;
+	}
+	*r->last = n - 1;
+	ret = hearth_program_run(r->program);
+	if (ret)
+		return ret;
+	llm->position += n;
+	llm->logits = r->logits;
+	return 0;
+}
+
+/* A padded batch costs little more than two or three single tokens. */
+static bool worth_a_batch(const struct hearth_llm *llm, size_t n)
+{
+	return llm->batch.program && n > 1 && n * 8 >= llm->batch.rows;
+}
+
+int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
+		    const float **logits)
+{
+	int ret;
+
+	if (!n)
+		return hearth_seterr(-EINVAL, "no token to feed");
+	if (n > llm->n_ctx - llm->position)
+		return hearth_seterr(-ENOSPC,
+				     "%zu tokens after %u exceed the context of %u",
+				     n, llm->position, llm->n_ctx);
+	while (n) {
+		bool many = worth_a_batch(llm, n);
+		struct llm_runner *r = many ? &llm->batch : &llm->one;
+		uint32_t part = n < r->rows ? n : r->rows;
+
+		ret = step(llm, r, ids, part);
+		if (ret)
+			return ret;
+		ids += part;
+		n -= part;
+	}
+	if (logits)
+		*logits = llm->logits;
+	return 0;
+}
+
+uint32_t hearth_llm_position(const struct hearth_llm *llm)
+{
+	return llm->position;
+}
+
+int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position)
+{
+	if (position > llm->position)
+		return hearth_seterr(-EINVAL, "rewind to %u: only %u tokens were fed",
+				     position, llm->position);
+	if (position != llm->position)
+		llm->logits = NULL;
+	llm->position = position;
+	return 0;
+}
+
+/* ---- generation ---- */
+
+/* Choose the next token and spell it; 0, or 1 at the end of the text. */
+static int next_token(struct hearth_llm *llm, struct tok_stream *ts,
+		      bool ignore_eos, struct hearth_llm_token *t)
+{
+	int n;
+
+	t->logits = llm->logits;
+	t->id = llm_sampler_next(llm->sampler, llm->logits);
+	if (tok_is_eog(llm->tok, t->id) && !ignore_eos)
+		return 1;
+	n = tok_stream_put(ts, llm->tok, t->id, llm->text, llm->text_room);
+	if (n < 0)
+		return hearth_seterr(n, "token %d: %s", t->id, strerror(-n));
+	t->text = llm->text;
+	t->text_bytes = n;
+	return 0;
+}
+
+int hearth_llm_generate(struct hearth_llm *llm,
+			const struct hearth_generate_opts *opts,
+			int (*fn)(const struct hearth_llm_token *t, void *arg),
+			void *arg)
+{
+	HEARTH_OPTS_LOCAL(hearth_generate_opts, o, opts, ret);
+	struct hearth_llm_token t;
+	struct tok_stream ts;
+
+	if (ret)
+		return ret;
+	if (!llm->logits)
+		return hearth_seterr(-EINVAL, "nothing was fed before generate");
+	llm_sampler_start(llm->sampler, &o);
+	tok_stream_init(&ts, llm->tok, false);
+	/* 0 wraps, and the context is full long before it comes down to 1 */
+	for (uint32_t left = o.max_tokens; ; left--) {
+		ret = next_token(llm, &ts, o.ignore_eos, &t);
+		if (ret)
+			return ret < 0 ? ret : 0;
+		ret = fn(&t, arg);
+		/* the last token is not fed: nobody asks what follows it */
+		if (ret || left == 1 || llm->position == llm->n_ctx)
+			return ret;
+		ret = hearth_llm_eval(llm, &t.id, 1, NULL);
+		if (ret)
+			return ret;
+	}
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/tool.h"
+
+#define MAX_KINDS	64
+
+static error_t parse_device(int key, char *arg, struct argp_state *state)
+{
+	struct device_args *a = state->input;
+
+	switch (key) {
+	case 'd':
+		a->device = arg;
+		return 0;
+	case 'i':
+		a->isa = arg;
+		return 0;
+	case 't':
+		a->threads = parse_number(state, "threads", arg, 1, 64);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp_option device_options[] = {
+	{ "device", 'd', "NAME", 0,
+	  "npu, cpu or a device node (default: the NPU, else the CPU)", 10 },
+	{ "threads", 't', "N", 0, "CPU threads (default: one per core)", 10 },
+	{ "isa", 'i', "NAME", 0, "CPU kernels: plain, avx2, ... (default: the fastest)", 10 },
+	{ 0 }
+};
+
+const struct argp device_argp = {
+	.options = device_options,
+	.parser = parse_device,
+};
+
+struct hearth_device *open_device(const struct device_args *a)
+{
+	HEARTH_OPTS(hearth_device_opts, opts, .threads = a->threads,
+		    .isa = a->isa);
+	struct hearth_device *dev;
+
+	if (hearth_device_open(a->device, &opts, &dev)) {
+		fail("cannot open a device");
+		return NULL;
+	}
+	return dev;
+}
+
+int fail(const char *fmt, ...)
+{
+	const char *why = hearth_errmsg();
+	va_list ap;
+
+	fflush(stdout);
+	fputs("hearth: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s%s\n", *why ? ": " : "", why);
+	return 1;
+}
+
+unsigned long parse_number(struct argp_state *state, const char *name,
+			   const char *text, unsigned long min, unsigned long max)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 0);
+	if (errno || *end || end == text || *text == '-' || n < min || n > max)
+		argp_error(state, "--%s %s: a number from %lu to %lu is needed",
+			   name, text, min, max);
+	return n;
+}
+
+float parse_float(struct argp_state *state, const char *name, const char *text,
+		  float min, float max)
+{
+	char *end;
+	float x = strtof(text, &end);
+
+	if (*end || end == text || !(x >= min && x <= max))
+		argp_error(state, "--%s %s: a number from %g to %g is needed",
+			   name, text, min, max);
+	return x;
+}
+
+double now_seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec * 1e-9;
+}
+
+const char *human_bytes(uint64_t bytes)
+{
+	static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+	static char buf[4][32];
+	static unsigned int turn;
+	double x = bytes;
+	unsigned int u = 0;
+	char *p = buf[turn++ % 4];
+
+	while (x >= 1024 && u < 4) {
+		x /= 1024;
+		u++;
+	}
+	snprintf(p, sizeof(buf[0]), u ? "%.1f %s" : "%.0f %s", x, unit[u]);
+	return p;
+}
+
+struct kind {
+	const char *op, *engine;
+	unsigned int count;
+};
+
+struct kinds {
+	struct kind list[MAX_KINDS];
+	unsigned int n;
+};
+
+static int count_op(const struct hearth_op_report *r, void *arg)
+{
+	struct kinds *k = arg;
+	unsigned int i;
+
+	for (i = 0; i < k->n; i++)
+		if (!strcmp(k->list[i].op, r->op) &&
+		    !strcmp(k->list[i].engine, r->engine))
+			break;
+	if (i == MAX_KINDS)
+		return 0;
+	if (i == k->n)
+		k->list[k->n++] = (struct kind){ r->op, r->engine, 0 };
+	k->list[i].count++;
+	return 0;
+}
+
+int print_engines(const struct hearth_program *program)
+{
+	struct kinds k = { 0 };
+	int ret = hearth_program_explain(program, count_op, &k);
+
+	fprintf(stderr, "engines:");
+	for (unsigned int i = 0; i < k.n; i++)
+		fprintf(stderr, "%s %s x%u on %s", i ? "," : "", k.list[i].op,
+			k.list[i].count, k.list[i].engine);
+	fputc('\n', stderr);
+	return ret;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* What the verbs of the hearth command share. */
+#ifndef HEARTH_TOOLS_TOOL_H
+#define HEARTH_TOOLS_TOOL_H
+
+#include <argp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "hearth.h"
+
+int cmd_run(int argc, char **argv);
+int cmd_classify(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+
+/* Options of every verb that opens a device. */
+struct device_args {
+	const char *device;
+	const char *isa;
+	unsigned int threads;
+};
+
+extern const struct argp device_argp;
+
+/* Open what the options name; on failure prints why and returns NULL. */
+struct hearth_device *open_device(const struct device_args *args);
+
+/* "hearth: ..." and hearth_errmsg() on stderr; returns 1, for main(). */
+__attribute__((format(printf, 1, 2)))
+int fail(const char *fmt, ...);
+
+/* Parse an option's number; exits by argp_error() if it is none in range. */
+unsigned long parse_number(struct argp_state *state, const char *name,
+			   const char *text, unsigned long min, unsigned long max);
+float parse_float(struct argp_state *state, const char *name, const char *text,
+		  float min, float max);
+
+double now_seconds(void);
+
+/* "3.3 MiB" in one of a few static buffers. */
+const char *human_bytes(uint64_t bytes);
+
+/* Ops by kind, how many and on which engine. */
+int print_engines(const struct hearth_program *program);
+
+#endif
