@@ -454,7 +454,9 @@ struct drm_hearth_job {
  * fault, -EINVAL malformed command stream, -ECANCELED its queue was
  * destroyed or an earlier job of the queue failed, -EIO firmware died,
  * -ENODEV the device is gone. After any error the queue takes no more jobs
- * (-ECANCELED).
+ * (-ECANCELED), with one exception: -EIO with DRM_HEARTH_FAULT_INNOCENT. The
+ * job in execution was lost in a reset that another queue caused; the jobs
+ * behind it run, and the queue takes more.
  */
 struct drm_hearth_submit {
 	/** @queue_id: Queue. */
@@ -537,7 +539,7 @@ struct drm_hearth_query_fault {
 	/** @opcode: Returned opcode of that command, or ~0 if unknown. */
 	__u32 opcode;
 
-	/** @address: Returned device address (MMU and BUS), else zero. */
+	/** @address: Returned device address of an MMU fault, else zero. */
 	__u64 address;
 };
 
