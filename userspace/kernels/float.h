@@ -21,13 +21,17 @@
 
 /**
  * struct hk_act - rows quantized to 8 bits: x[k] is about q[k] * d[k / 32]
+ *
+ * Blocks outermost: what a kernel reads for a block of weights is contiguous.
  */
 struct hk_act {
-	/** @q: [rows][n], -127 to 127. */
+	/** @rows: Rows of the pass. */
+	uint32_t rows;
+	/** @q: [n / 32][rows][32], -127 to 127. */
 	int8_t *q;
-	/** @d: [rows][n / 32]. */
+	/** @d: [n / 32][rows]. */
 	float *d;
-	/** @sum: [rows][n / 16], sums of q. */
+	/** @sum: [n / 32][rows][2], sums of 16 values of q each. */
 	int32_t *sum;
 };
 
@@ -75,8 +79,8 @@ struct hk_float_kernels {
 	void (*to_f16)(uint16_t *y, const float *x, uint32_t n);
 	/* Decode a row of @n elements of any weight type. */
 	void (*get_row)(float *y, const uint8_t *row, unsigned int type, uint32_t n);
-	/* Quantize one row; the arrays start at that row. */
-	void (*quantize)(struct hk_act *act, const float *x, uint32_t n);
+	/* Quantize one row. */
+	void (*quantize)(const struct hk_act *act, uint32_t row, const float *x, uint32_t n);
 	/* Outputs @first to @last - 1 of the tile. */
 	void (*matmul)(const struct hk_matmul *m, uint32_t first, uint32_t last);
 };

@@ -152,32 +152,34 @@ static inline void hk_body_get_row(float *y, const uint8_t *row, unsigned int ty
  * top. A block with one of those has no scale: NaN, for the output to be NaN.
  * A block of nothing but values below 2^-100 is zero.
  */
-static inline void hk_body_quantize(struct hk_act *act, const float *x, uint32_t n)
+static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, const float *x,
+				    uint32_t n)
 {
 	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
-		int8_t *q = act->q + (uint64_t)b * HK_ACT_BLOCK;
+		uint64_t at = (uint64_t)b * act->rows + row;
+		int8_t *q = act->q + at * HK_ACT_BLOCK;
+		int32_t *sum = act->sum + at * 2;
 		uint32_t max = 0;
-		float d, id;
+		float id;
 
 		for (int i = 0; i < HK_ACT_BLOCK; i++) {
 			uint32_t mag = hk_f32_bits(x[i]) & 0x7fffffff;
 
 			max = mag > max ? mag : max;
 		}
-		act->sum[2 * b] = act->sum[2 * b + 1] = 0;
+		sum[0] = sum[1] = 0;
 		if (max >= 0x7f800000 || max < 0x0d800000) {
-			act->d[b] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
+			act->d[at] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
 			memset(q, 0, HK_ACT_BLOCK);
 			continue;
 		}
-		d = hk_f32_from_bits(max) / 127.0f;
+		act->d[at] = hk_f32_from_bits(max) / 127.0f;
 		id = 127.0f / hk_f32_from_bits(max);
-		act->d[b] = d;
 		for (int i = 0; i < HK_ACT_BLOCK; i++) {
 			int v = (int)((x[i] * id + HK_ROUND) - HK_ROUND);
 
 			q[i] = (int8_t)v;
-			act->sum[2 * b + i / 16] += v;
+			sum[i / 16] += v;
 		}
 	}
 }

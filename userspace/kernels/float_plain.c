@@ -55,29 +55,26 @@ static void to_f16(uint16_t *y, const float *x, uint32_t n)
 		y[i] = hk_f16_from_f32(x[i]);
 }
 
-/* Adds block @b (32-blocks counted) of weights, element @k on, to every row's sum. */
-static void add_block(const struct hk_matmul *m, const struct hk_type *t,
-		      const struct hk_qblock *b, uint32_t k, float *acc)
+/* What element @k on of the weights, taken apart in @b, adds to a row's sum. */
+static float add_block(const struct hk_act *act, const struct hk_type *t,
+		       const struct hk_qblock *b, uint32_t k, uint32_t row, float acc)
 {
-	for (uint32_t r = 0; r < m->rows; r++) {
-		const int8_t *x = m->act.q + (uint64_t)r * m->in_n + k;
-		const int32_t *sum = m->act.sum + ((uint64_t)r * m->in_n + k) / 16;
-		const float *d = m->act.d + ((uint64_t)r * m->in_n + k) / HK_ACT_BLOCK;
+	for (int i = 0; i < t->elements; i += t->unit) {
+		uint64_t at = (uint64_t)((k + i) / HK_ACT_BLOCK) * act->rows + row;
+		int half = (k + i) / 16 % 2;
+		const int8_t *x = act->q + at * HK_ACT_BLOCK + half * 16;
+		int32_t s = 0, total = act->sum[at * 2 + half];
 
-		for (int i = 0; i < t->elements; i += t->unit) {
-			float dx = d[i / HK_ACT_BLOCK];
-			int32_t s = 0, total = sum[i / 16];
-
-			for (int j = 0; j < t->unit; j++)
-				s += b->q[i + j] * x[i + j];
-			acc[r] = fmaf(b->d[i / t->unit] * dx, (float)s, acc[r]);
-			if (!t->min)
-				continue;
-			if (t->unit == 32)
-				total += sum[i / 16 + 1];
-			acc[r] = fmaf(b->m[i / t->unit] * dx, (float)total, acc[r]);
-		}
+		for (int j = 0; j < t->unit; j++)
+			s += b->q[i + j] * x[j];
+		acc = fmaf(b->d[i / t->unit] * act->d[at], (float)s, acc);
+		if (!t->min)
+			continue;
+		if (t->unit == 32)
+			total += act->sum[at * 2 + 1];
+		acc = fmaf(b->m[i / t->unit] * act->d[at], (float)total, acc);
 	}
+	return acc;
 }
 
 static void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
@@ -91,7 +88,8 @@ static void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
 
 		for (uint32_t k = 0; t->unit && k < m->in_n; k += t->elements) {
 			hk_decode(m->type, w, &b);
-			add_block(m, t, &b, k, acc);
+			for (uint32_t r = 0; r < m->rows; r++)
+				acc[r] = add_block(&m->act, t, &b, k, r, acc[r]);
 			w += t->bytes;
 		}
 		for (uint32_t r = 0; r < m->rows; r++) {

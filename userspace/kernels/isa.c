@@ -4,12 +4,13 @@
 
 #include "kernels/exec.h"
 #include "kernels/float.h"
+#include "kernels/int8.h"
 #include "kernels/isa.h"
 
 static const struct hk_isa hk_isas[] = {
 	{ "plain", HK_ISA_PLAIN, &hk_float_plain, NULL },
 #if defined(__x86_64__)
-	{ "avx2", HK_ISA_AVX2, &hk_float_plain, NULL },
+	{ "avx2", HK_ISA_AVX2, &hk_float_avx2, &hk_int8_avx2 },
 #endif
 };
 

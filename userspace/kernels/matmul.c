@@ -83,14 +83,8 @@ static void quantize_rows(void *arg, uint32_t first, uint32_t last, unsigned int
 	const struct job *j = arg;
 	uint32_t n = j->m.in_n;
 
-	for (uint32_t r = first; r < last; r++) {
-		struct hk_act act = j->m.act;
-
-		act.q += (uint64_t)r * n;
-		act.d += (uint64_t)r * (n / HK_ACT_BLOCK);
-		act.sum += (uint64_t)r * (n / 16);
-		j->flt->quantize(&act, j->m.src + (uint64_t)r * n, n);
-	}
+	for (uint32_t r = first; r < last; r++)
+		j->flt->quantize(&j->m.act, r, j->m.src + (uint64_t)r * n, n);
 }
 
 static void matmul_tiles(void *arg, uint32_t first, uint32_t last, unsigned int worker)
@@ -159,6 +153,7 @@ static int all_passes(const struct hearth_cmd_matmul *c, const float *src, float
 		int ret;
 
 		j.m.rows = c->rows - i < step ? c->rows - i : step;
+		j.m.act.rows = j.m.rows;
 		j.m.src = src + (uint64_t)i * c->in_n;
 		ret = one_pass(c, &j, dst + (uint64_t)i * c->out_n, space, r);
 		if (ret)

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+#include "kernels/float_avx2.h"
+#include "kernels/float_body.h"
+#include "kernels/matmul_isa.h"
+
+/*
+ * Elements @k to @n - 1, fewer than 16. They are copied, for a load of 16
+ * might leave the operand; lanes without an element keep their sum.
+ */
+static void tail(struct hk_lanes *l, const float *a, const void *b, unsigned int type,
+		 uint32_t k, uint32_t n)
+{
+	unsigned int size = type == HEARTH_TYPE_F32 ? 4 : 2;
+	int left = (int)(n - k);
+	float x[16] = { 0 };
+	uint8_t w[64] = { 0 };
+	__m256 lo, hi;
+
+	memcpy(x, a + k, left * sizeof(*x));
+	memcpy(w, (const uint8_t *)b + (uint64_t)k * size, (size_t)left * size);
+	lo = _mm256_fmadd_ps(_mm256_loadu_ps(x), hk_load8(w, type, 0), l->lo);
+	hi = _mm256_fmadd_ps(_mm256_loadu_ps(x + 8), hk_load8(w, type, 8), l->hi);
+	l->lo = _mm256_blendv_ps(l->lo, lo, hk_mask8(left));
+	l->hi = _mm256_blendv_ps(l->hi, hi, hk_mask8(left - 8));
+}
+
+/* Dots of @a with four rows, @stride bytes apart: eight chains hide the latency. */
+HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t stride,
+		    unsigned int type, uint32_t n)
+{
+	struct hk_lanes l[4];
+	uint32_t k = 0;
+
+	for (int i = 0; i < 4; i++)
+		l[i].lo = l[i].hi = _mm256_setzero_ps();
+	for (; k + 16 <= n; k += 16) {
+		__m256 lo = _mm256_loadu_ps(a + k), hi = _mm256_loadu_ps(a + k + 8);
+
+		for (int i = 0; i < 4; i++) {
+			const uint8_t *row = b + i * stride;
+
+			l[i].lo = _mm256_fmadd_ps(lo, hk_load8(row, type, k), l[i].lo);
+			l[i].hi = _mm256_fmadd_ps(hi, hk_load8(row, type, k + 8), l[i].hi);
+		}
+	}
+	for (int i = 0; i < 4; i++) {
+		if (k < n)
+			tail(&l[i], a, b + i * stride, type, k, n);
+		out[i] = hk_sum_avx2(l[i]);
+	}
+}
+
+HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32_t n)
+{
+	struct hk_lanes l = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	uint32_t k = 0;
+
+	for (; k + 16 <= n; k += 16) {
+		l.lo = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), hk_load8(b, type, k), l.lo);
+		l.hi = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 8), hk_load8(b, type, k + 8),
+				       l.hi);
+	}
+	if (k < n)
+		tail(&l, a, b, type, k, n);
+	return hk_sum_avx2(l);
+}
+
+/* out[i] = dot(a, row i of b) */
+HK_INLINE void dots(float *out, const float *a, const uint8_t *b, uint64_t stride,
+		    unsigned int type, uint32_t rows, uint32_t n)
+{
+	uint32_t i = 0;
+
+	for (; i + 4 <= rows; i += 4)
+		dot4(out + i, a, b + i * stride, stride, type, n);
+	for (; i < rows; i++)
+		out[i] = dot1(a, b + i * stride, type, n);
+}
+
+static void scores(float *s, const float *q, const void *k, bool f16, uint32_t n,
+		   uint32_t dim, float scale)
+{
+	if (f16)
+		dots(s, q, k, dim * 2ull, HEARTH_TYPE_F16, n, dim);
+	else
+		dots(s, q, k, dim * 4ull, HEARTH_TYPE_F32, n, dim);
+	for (uint32_t t = 0; t < n; t++)
+		s[t] *= scale;
+}
+
+/* Channels [c, c + 8 * groups): the sums stay in registers over all positions. */
+HK_INLINE void weighted_channels(float *out, const float *p, const void *v,
+				 unsigned int type, uint32_t n, uint32_t dim, uint32_t c,
+				 const int groups)
+{
+	__m256 acc[4];
+
+	for (int g = 0; g < groups; g++)
+		acc[g] = _mm256_setzero_ps();
+	for (uint32_t t = 0; t < n; t++) {
+		__m256 pt = _mm256_broadcast_ss(p + t);
+		uint64_t at = (uint64_t)t * dim + c;
+
+		for (int g = 0; g < groups; g++)
+			acc[g] = _mm256_fmadd_ps(pt, hk_load8(v, type, at + 8 * g), acc[g]);
+	}
+	for (int g = 0; g < groups; g++)
+		_mm256_storeu_ps(out + c + 8 * g, hk_canon8(acc[g]));
+}
+
+HK_INLINE void weighted_rest(float *out, const float *p, const void *v, unsigned int type,
+			     uint32_t n, uint32_t dim, uint32_t c)
+{
+	for (; c < dim; c++) {
+		float acc = 0;
+
+		for (uint32_t t = 0; t < n; t++) {
+			uint64_t at = (uint64_t)t * dim + c;
+			float x = type == HEARTH_TYPE_F32 ?
+				  ((const float *)v)[at] :
+				  _cvtsh_ss(((const uint16_t *)v)[at]);
+
+			acc = fmaf(p[t], x, acc);
+		}
+		out[c] = hk_canon(acc);
+	}
+}
+
+HK_INLINE void weighted_type(float *out, const float *p, const void *v, unsigned int type,
+			     uint32_t n, uint32_t dim)
+{
+	uint32_t c = 0;
+
+	for (; c + 32 <= dim; c += 32)
+		weighted_channels(out, p, v, type, n, dim, c, 4);
+	for (; c + 8 <= dim; c += 8)
+		weighted_channels(out, p, v, type, n, dim, c, 1);
+	weighted_rest(out, p, v, type, n, dim, c);
+}
+
+static void weighted_sum(float *out, const float *p, const void *v, bool f16, uint32_t n,
+			 uint32_t dim)
+{
+	if (f16)
+		weighted_type(out, p, v, HEARTH_TYPE_F16, n, dim);
+	else
+		weighted_type(out, p, v, HEARTH_TYPE_F32, n, dim);
+}
+
+static void to_f16(uint16_t *y, const float *x, uint32_t n)
+{
+	uint32_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		/* A canonical NaN converts to the canonical one. */
+		__m256 v = hk_canon8(_mm256_loadu_ps(x + i));
+
+		_mm_storeu_si128((__m128i *)(y + i),
+				 _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+	}
+	for (; i < n; i++)
+		y[i] = hk_f16_from_f32(x[i]);
+}
+
+static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
+{
+	uint32_t i = 0;
+
+	if (type != HEARTH_TYPE_F16) {
+		hk_body_get_row(y, row, type, n);
+		return;
+	}
+	for (; i + 8 <= n; i += 8)
+		_mm256_storeu_ps(y + i, hk_canon8(hk_load8(row, HEARTH_TYPE_F16, i)));
+	for (; i < n; i++)
+		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
+}
+
+static float sum_squares(const float *x, uint32_t n)
+{
+	return dot1(x, (const uint8_t *)x, HEARTH_TYPE_F32, n);
+}
+
+HK_INLINE void dense(const struct hk_matmul *m, unsigned int type, uint32_t first,
+		     uint32_t last)
+{
+	float out[HK_MATMUL_TILE];
+
+	for (uint32_t o = first; o < last; o += HK_MATMUL_TILE) {
+		uint32_t n = last - o < HK_MATMUL_TILE ? last - o : HK_MATMUL_TILE;
+		const uint8_t *w = m->weights + o * m->row_bytes;
+
+		for (uint32_t r = 0; r < m->rows; r++) {
+			dots(out, m->src + (uint64_t)r * m->in_n, w, m->row_bytes, type, n,
+			     m->in_n);
+			for (uint32_t i = 0; i < n; i++)
+				m->dst[r * m->dst_stride + o + i] = hk_canon(out[i]);
+		}
+	}
+}
+
+void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
+{
+	switch (m->type) {
+	case HEARTH_TYPE_F32:
+		dense(m, HEARTH_TYPE_F32, first, last);
+		break;
+	case HEARTH_TYPE_F16:
+		dense(m, HEARTH_TYPE_F16, first, last);
+		break;
+	default:
+		dense(m, HEARTH_TYPE_BF16, first, last);
+		break;
+	}
+}
+
+const struct hk_float_kernels hk_float_avx2 = {
+	.sum_squares = sum_squares,
+	.scale_gain = hk_body_scale_gain,
+	.rope = hk_body_rope,
+	.add = hk_body_add,
+	.mul = hk_body_mul,
+	.glu_silu = hk_body_glu_silu,
+	.softmax = hk_body_softmax,
+	.scores = scores,
+	.weighted_sum = weighted_sum,
+	.to_f16 = to_f16,
+	.get_row = get_row,
+	.quantize = hk_body_quantize,
+	.matmul = hk_matmul_avx2,
+};
