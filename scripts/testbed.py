@@ -120,16 +120,17 @@ def staged(target):
 class Apt:
     """An apt of our own, that sees the given suites and an empty machine."""
 
-    def __init__(self, suites, arch='amd64'):
+    def __init__(self, suites, arch='amd64', sources=False):
         release = codename()
         uri, key = mirror(release)
-        self.dir = os.path.join(cache_dir(), 'apt', '+'.join(suites) + '-' + arch)
+        self.dir = os.path.join(cache_dir(), 'apt', '+'.join(suites) + '-' + arch + '-src' * sources)
         for d in ('lists/partial', 'cache/archives/partial'):
             os.makedirs(os.path.join(self.dir, d), exist_ok=True)
         open(self.path('status'), 'a', encoding='utf-8').close()
         with open(self.path('sources.list'), 'w', encoding='utf-8') as f:
             for s in suites:
-                f.write(f'deb [signed-by={key}] {uri} {s} main\n')
+                for kind in ('deb', 'deb-src') if sources else ('deb',):
+                    f.write(f'{kind} [signed-by={key}] {uri} {s} main\n')
         opts = {'Dir::State': self.dir, 'Dir::State::status': self.path('status'),
                 'Dir::State::Lists': self.path('lists'), 'Dir::Cache': self.path('cache'),
                 'Dir::Etc::sourcelist': self.path('sources.list'),
@@ -169,6 +170,14 @@ class Apt:
         os.makedirs(folder, exist_ok=True)
         run(['apt-get', *self.opts, '-q', 'download', *packages], cwd=folder)
         return sorted(os.path.join(folder, f) for f in os.listdir(folder) if f.endswith('.deb'))
+
+    def source(self, package, folder):
+        """The upstream tarball of a source package."""
+        run(['apt-get', *self.opts, '-q', 'source', '--download-only', '--tar-only', package], cwd=folder)
+        found = [f for f in os.listdir(folder) if '.orig.tar.' in f]
+        if not found:
+            raise Failure(f'the source of {package} came without its tarball')
+        return os.path.join(folder, found[0])
 
 
 def state_file():
@@ -376,20 +385,48 @@ def get_checkpatch(notes):
     return {'path': root, 'version': version}
 
 
+def get_demo_models(notes):
+    """What the demo runs where nobody gave it models: a trained classifier and a
+    photograph, as two Debian packages carry them, and a language model of our own."""
+    root = os.path.join(cache_dir(), 'demo-models')
+    apt = Apt(['trixie'], sources=True)
+    apt.update()
+    with staged(root) as tmp:
+        work = os.path.join(tmp, 'work')
+        os.makedirs(work)
+        run(['tar', '-xf', apt.source('mesa', work), '-C', tmp, '--no-same-owner', '--wildcards',
+             '--strip-components=6', '*/teflon/tests/mobilenet_v1_1.0_224_quant.tflite'])
+        for deb in apt.download(['python-matplotlib-data', 'libjpeg-turbo-progs', 'libjpeg62-turbo'], work):
+            run(['dpkg-deb', '-x', deb, work])
+        env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(work, 'usr/lib/x86_64-linux-gnu'))
+        photo = run(['find', work, '-name', 'grace_hopper.jpg']).strip()
+        run([os.path.join(work, 'usr/bin/djpeg'), '-pnm', '-outfile', os.path.join(tmp, 'picture.ppm'),
+             photo], env=env)
+        shutil.rmtree(work)
+        run([os.path.join(os.path.dirname(os.path.abspath(__file__)), 'make-story-model'),
+             os.path.join(tmp, 'story.gguf')])
+        os.rename(os.path.join(tmp, 'mobilenet_v1_1.0_224_quant.tflite'), os.path.join(tmp, 'classifier.tflite'))
+    notes.append('MobileNet v1 of mesa, photograph of matplotlib, story model of our own')
+    return {'path': root, 'version': '1'}
+
+
 def make_part(name, notes):
     if name == 'qemu':
         return get_qemu(notes)
     if name == 'checkpatch':
         return get_checkpatch(notes)
+    if name == 'demo-models':
+        return get_demo_models(notes)
     if name in KERNELS:
         return get_kernel(name, notes)
     if name == 'debug':
         raise Failure('the debug kernel is not in the cache; run: make debug-kernel')
-    known = ', '.join(['qemu', 'checkpatch', *sorted(KERNELS)])
+    known = ', '.join(['qemu', 'checkpatch', 'demo-models', *sorted(KERNELS)])
     raise Failure(f'"{name}" is no part of the test bed; there are: {known}')
 
 
-TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source'}
+TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source',
+          'demo-models': 'models for the demo'}
 
 
 @contextlib.contextmanager
