@@ -156,12 +156,14 @@ tile(const struct job *job, const int16_t *windows, const int16_t *panel, int m,
 	const size_t stride = job->k_pad;
 	__m256i acc[MR][2];
 
+	HK_UNROLL
 	for (int i = 0; i < m; i++)
 		acc[i][0] = acc[i][1] = _mm256_setzero_si256();
 	for (size_t t = 0; t < stride; t += 2) {
 		__m256i w0 = load256(panel + t * NR);
 		__m256i w1 = load256(panel + t * NR + NR);
 
+		HK_UNROLL
 		for (int i = 0; i < m; i++) {
 			int32_t pair;
 			__m256i x;
@@ -170,8 +172,11 @@ tile(const struct job *job, const int16_t *windows, const int16_t *panel, int m,
 			x = _mm256_set1_epi32(pair);
 			acc[i][0] = _mm256_add_epi32(acc[i][0], _mm256_madd_epi16(x, w0));
 			acc[i][1] = _mm256_add_epi32(acc[i][1], _mm256_madd_epi16(x, w1));
+			/* Keeps the sums in registers, one window after another. */
+			__asm__ volatile("" : "+x"(acc[i][0]), "+x"(acc[i][1]));
 		}
 	}
+	HK_UNROLL
 	for (int i = 0; i < m; i++) {
 		const struct hk_channels *ch = &job->cv->ch;
 

@@ -37,11 +37,13 @@ dots(const struct job *job, const int16_t *x, const uint8_t *w, int outs, int32_
 	__m256i sum[OUTS];
 	uint32_t i;
 
+	HK_UNROLL
 	for (int o = 0; o < outs; o++)
 		sum[o] = _mm256_setzero_si256();
 	for (i = 0; i + 16 <= n; i += 16) {
 		__m256i a = load256(x + i);
 
+		HK_UNROLL
 		for (int o = 0; o < outs; o++) {
 			__m128i b = _mm_xor_si128(load_some(w + o * cv->w_out + i, 16), flip);
 
@@ -49,6 +51,7 @@ dots(const struct job *job, const int16_t *x, const uint8_t *w, int outs, int32_
 				a, _mm256_cvtepu8_epi16(b)));
 		}
 	}
+	HK_UNROLL
 	for (int o = 0; i < n && o < outs; o++) {
 		__m128i b = _mm_xor_si128(load_some(w + o * cv->w_out + i, n - i), flip);
 
@@ -56,6 +59,7 @@ dots(const struct job *job, const int16_t *x, const uint8_t *w, int outs, int32_
 		sum[o] = _mm256_add_epi32(sum[o], _mm256_madd_epi16(
 			load256(x + i), _mm256_cvtepu8_epi16(b)));
 	}
+	HK_UNROLL
 	for (int o = 0; o < outs; o++)
 		acc[o] = sum8(sum[o]);
 }
