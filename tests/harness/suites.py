@@ -119,8 +119,10 @@ def self_test(ctx):
 
 
 def build_modules(ctx, name, folder, kernel, *args):
-    headers = testbed.part(kernel)['headers']
-    return ctx.step(name, ['scripts/build-modules', headers, os.path.join(ctx.build, folder),
+    """A fresh build: a warning shows once only, when its object is made."""
+    path = os.path.join(ctx.build, folder)
+    shutil.rmtree(path, ignore_errors=True)
+    return ctx.step(name, ['scripts/build-modules', testbed.part(kernel)['headers'], path,
                            f'-j{ctx.jobs}', *args], f'build/{name.replace(" ", "-")}.log',
                     bad=r'\b(warning|error):')
 
@@ -128,9 +130,12 @@ def build_modules(ctx, name, folder, kernel, *args):
 def build(ctx):
     results = []
     if not os.path.exists(os.path.join(ctx.build, 'build.ninja')):
-        results.append(ctx.step('meson setup', ['meson', 'setup', ctx.build], 'build/setup.log'))
-    results.append(ctx.step('userspace', ['ninja', '-C', ctx.build, f'-j{ctx.jobs}'],
-                            'build/ninja.log', bad=r'\b(warning|error):'))
+        results.append(ctx.step('meson setup', ['meson', 'setup', ctx.build, '-Dwerror=true'],
+                                'build/setup.log'))
+    else:
+        results.append(ctx.step('meson configure', ['meson', 'configure', ctx.build, '-Dwerror=true'],
+                                'build/setup.log'))
+    results.append(ctx.step('userspace', ['ninja', '-C', ctx.build, f'-j{ctx.jobs}'], 'build/ninja.log'))
     results.append(build_modules(ctx, 'hearth.ko', f'kernel/{ctx.kernel}', ctx.kernel))
     return results
 
