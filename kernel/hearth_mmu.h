@@ -85,12 +85,6 @@ extern const struct hearth_mmu_mem hearth_mmu_dma_mem;
  * struct hearth_mmu_ops - one format of page tables
  */
 struct hearth_mmu_ops {
-	/** @init: Make the empty root. */
-	int (*init)(struct hearth_mmu *mmu);
-
-	/** @fini: Free all tables. The device must have forgotten them. */
-	void (*fini)(struct hearth_mmu *mmu);
-
 	/** @prepare_map: Fill @pool for any map of @size bytes at @va from @cur. */
 	int (*prepare_map)(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va,
 			   u64 size, struct hearth_sg_cursor cur);
@@ -131,21 +125,21 @@ struct hearth_mmu {
 	/** @page_sizes: Bit n is set if blocks of 1 << n bytes are mapped. */
 	u64 page_sizes;
 
-	/** @root: Level 1. Entries are protected by the address space's op_lock. */
+	/** @root: Level 1. All entries are protected by hearth_vm.op_lock. */
 	struct hearth_mmu_table *root;
 
-	/** @stale_start: First address to flush; op_lock. */
+	/** @stale_start: First address to flush; hearth_vm.op_lock. */
 	u64 stale_start;
 
-	/** @stale_end: End of the range to flush; op_lock. */
+	/** @stale_end: End of the range to flush; same lock. */
 	u64 stale_end;
 
-	/** @stale: Tables cut off, in use by the device until flushed; op_lock. */
+	/** @stale: Tables cut off, in use by the device until flushed; same lock. */
 	struct list_head stale;
 
 	/**
-	 * @lock: Protects @tables, @cache, @nr_*, @gone. Taken after op_lock
-	 * when the device goes; never in the path that signals fences.
+	 * @lock: Protects @tables, @cache, @nr_tables, @nr_cache, @gone. Never
+	 * taken where fences are signalled; @gone is set with op_lock held too.
 	 */
 	struct mutex lock;
 
@@ -173,10 +167,15 @@ int hearth_sg_check(struct sg_table *sgt, u64 size);
 int hearth_mmu_init(struct hearth_mmu *mmu);
 void hearth_mmu_fini(struct hearth_mmu *mmu);
 void hearth_mmu_unplug(struct hearth_mmu *mmu);
-dma_addr_t hearth_mmu_root(const struct hearth_mmu *mmu);
 
 void hearth_mmu_pool_init(struct hearth_mmu_pool *pool);
 void hearth_mmu_pool_fini(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool);
+
+/* For the formats. */
+int hearth_mmu_pool_fill(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool,
+			 unsigned int nr_dirs, unsigned int nr_leaves);
+struct hearth_mmu_table *hearth_mmu_pool_take(struct hearth_mmu_pool *pool, bool leaf);
+void hearth_mmu_add_stale(struct hearth_mmu *mmu, u64 start, u64 end);
 
 bool hearth_mmu_stale(const struct hearth_mmu *mmu, u64 *va, u64 *size);
 void hearth_mmu_flushed(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool);
