@@ -64,6 +64,9 @@ struct hearth_bo {
 
 	/** @node: Entry in hearth_mm.bos. */
 	struct list_head node;
+
+	/** @unplugged: hearth_mm_unplug() has been here; hearth_mm.lock. */
+	bool unplugged;
 };
 
 static inline struct hearth_bo *to_hearth_bo(struct drm_gem_object *obj)
@@ -71,11 +74,25 @@ static inline struct hearth_bo *to_hearth_bo(struct drm_gem_object *obj)
 	return container_of(obj, struct hearth_bo, base);
 }
 
+static inline struct mutex *hearth_bo_gpuva_lock(struct drm_gem_object *obj)
+{
+#ifdef HEARTH_HAVE_GPUVM_IMMEDIATE
+	return &obj->gpuva.lock;
+#else
+	return &to_hearth_bo(obj)->gpuva_lock;
+#endif
+}
+
 u64 hearth_gem_max_bytes(struct hearth_device *hdev);
 
 /* struct drm_driver.gem_prime_import */
 struct drm_gem_object *hearth_gem_prime_import(struct drm_device *drm, struct dma_buf *dma_buf);
 
+/* For hearth_prime.c. */
+struct hearth_bo *hearth_bo_alloc(struct drm_device *drm, u32 flags);
+int hearth_bo_get_pages_locked(struct hearth_bo *bo);
+
+bool hearth_bo_resident(struct hearth_bo *bo);
 struct sg_table *hearth_bo_map_dma(struct hearth_bo *bo, bool readonly);
 void hearth_bo_unplug(struct hearth_bo *bo);
 

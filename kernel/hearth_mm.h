@@ -11,7 +11,9 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 
+struct hearth_bo;
 struct hearth_device;
 struct seq_file;
 struct workqueue_struct;
@@ -21,16 +23,22 @@ struct workqueue_struct;
  */
 struct hearth_mm {
 	/**
-	 * @lock: Protects @bos, @vms. Taken before hearth_bo.lock and
-	 * hearth_vm.op_lock; no memory is allocated under it.
+	 * @lock: Protects @bos, @vms, @gone. Taken with reservations held where a last
+	 * reference goes, before hearth_vm.op_lock; no memory is allocated under it.
 	 */
 	struct mutex lock;
 
 	/** @bos: Every &struct hearth_bo, imported ones included. */
 	struct list_head bos;
 
+	/** @bo_gone: A buffer left @bos. */
+	wait_queue_head_t bo_gone;
+
 	/** @vms: Every &struct hearth_vm. */
 	struct list_head vms;
+
+	/** @gone: hearth_mm_unplug() has begun. */
+	bool gone;
 
 	/** @ctx_ida: Context ids in use. Has its own lock. */
 	struct ida ctx_ida;
@@ -57,6 +65,8 @@ int hearth_mm_module_init(void);
 void hearth_mm_module_exit(void);
 
 int hearth_mm_init(struct hearth_device *hdev);
+void hearth_mm_add_bo(struct hearth_mm *mm, struct hearth_bo *bo);
+void hearth_mm_del_bo(struct hearth_mm *mm, struct hearth_bo *bo);
 void hearth_mm_unplug(struct hearth_device *hdev);
 void hearth_mm_flush(struct hearth_device *hdev);
 void hearth_debugfs_gems(struct seq_file *m, struct hearth_device *hdev);

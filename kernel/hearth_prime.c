@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Buffers that are shared with other devices, both ways.
+ *
+ * A foreign buffer is attached when it is imported and mapped when it is
+ * bound, because only then is it known whether the device will write to it:
+ * a read-only bind maps DMA_TO_DEVICE, which the system's IOMMU enforces and
+ * which spares the exporter the cleaning of caches.
+ */
+#include <linux/dma-buf.h>
+#include <linux/dma-mapping.h>
+#include <linux/dma-resv.h>
+#include <linux/slab.h>
+
+#include <drm/drm_device.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_prime.h>
+
+#include "hearth_compat.h"
+#include "hearth_device.h"
+#include "hearth_gem.h"
+#include "hearth_mmu.h"
+#include "hearth_prime.h"
+#include "hearth_vm.h"
+
+struct sg_table *hearth_prime_get_sg_table(struct drm_gem_object *obj)
+{
+	struct hearth_bo *bo = to_hearth_bo(obj);
+	int ret;
+
+	mutex_lock(&bo->lock);
+	ret = hearth_bo_get_pages_locked(bo);
+	mutex_unlock(&bo->lock);
+	if (ret)
+		return ERR_PTR(ret);
+
+	return drm_prime_pages_to_sg(obj->dev, bo->pages, obj->size >> PAGE_SHIFT);
+}
+
+/*
+ * Not drm_gem_map_dma_buf(): that one never cleans caches, but the importer
+ * may be less coherent than the NPU, and the CPU's mapping is cached.
+ */
+static struct sg_table *hearth_prime_map(struct dma_buf_attachment *attach,
+					 enum dma_data_direction dir)
+{
+	struct sg_table *sgt;
+	int ret;
+
+	if (dir == DMA_NONE)
+		return ERR_PTR(-EINVAL);
+
+	sgt = hearth_prime_get_sg_table(attach->dmabuf->priv);
+	if (IS_ERR(sgt))
+		return sgt;
+
+	ret = dma_map_sgtable(attach->dev, sgt, dir, 0);
+	if (ret) {
+		sg_free_table(sgt);
+		kfree(sgt);
+		return ERR_PTR(ret);
+	}
+	return sgt;
+}
+
+static void hearth_prime_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
+			       enum dma_data_direction dir)
+{
+	dma_unmap_sgtable(attach->dev, sgt, dir, 0);
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
+static const struct dma_buf_ops hearth_prime_dmabuf_ops = {
+	.map_dma_buf = hearth_prime_map,
+	.unmap_dma_buf = hearth_prime_unmap,
+	.release = drm_gem_dmabuf_release,
+	.mmap = drm_gem_dmabuf_mmap,
+};
+
+struct dma_buf *hearth_prime_export(struct drm_gem_object *obj, int flags)
+{
+	struct drm_device *drm = obj->dev;
+	struct dma_buf_export_info info = {
+		.exp_name = KBUILD_MODNAME,
+		.owner = drm->driver->fops->owner,
+		.ops = &hearth_prime_dmabuf_ops,
+		.size = obj->size,
+		.flags = flags,
+		.resv = obj->resv,
+		.priv = obj,
+	};
+
+	return drm_gem_dmabuf_export(drm, &info);
+}
+
+static struct drm_gem_object *hearth_prime_import_foreign(struct drm_device *drm,
+							  struct dma_buf *dma_buf)
+{
+	struct dma_buf_attachment *attach;
+	struct hearth_bo *bo;
+
+	if (!dma_buf->size || !PAGE_ALIGNED(dma_buf->size) ||
+	    dma_buf->size > hearth_vm_end(to_hearth_device(drm)) - HEARTH_VA_START)
+		return ERR_PTR(-EINVAL);
+
+	bo = hearth_bo_alloc(drm, 0);
+	if (!bo)
+		return ERR_PTR(-ENOMEM);
+
+	attach = dma_buf_attach(dma_buf, drm->dev);
+	if (IS_ERR(attach)) {
+		kfree(bo);
+		return ERR_CAST(attach);
+	}
+	get_dma_buf(dma_buf);
+
+	bo->base.resv = dma_buf->resv;
+	drm_gem_private_object_init(drm, &bo->base, dma_buf->size);
+	bo->base.import_attach = attach;
+	hearth_gem_gpuva_set_lock(&bo->base, &bo->gpuva_lock);
+	hearth_mm_add_bo(&to_hearth_device(drm)->mm, bo);
+	return &bo->base;
+}
+
+struct drm_gem_object *hearth_gem_prime_import(struct drm_device *drm, struct dma_buf *dma_buf)
+{
+	struct drm_gem_object *obj = dma_buf->priv;
+
+	if (dma_buf->ops != &hearth_prime_dmabuf_ops || obj->dev != drm)
+		return hearth_prime_import_foreign(drm, dma_buf);
+
+	/* Our own, come home. */
+	drm_gem_object_get(obj);
+	return obj;
+}
+
+static struct sg_table *hearth_prime_map_locked(struct hearth_bo *bo,
+						enum dma_data_direction dir)
+{
+	struct dma_buf_attachment *attach = bo->base.import_attach;
+	struct sg_table *sgt;
+	int ret;
+
+	dma_resv_assert_held(bo->base.resv);
+
+	sgt = dma_buf_map_attachment(attach, dir);
+	if (IS_ERR(sgt))
+		return sgt;
+
+	ret = hearth_sg_check(sgt, bo->base.size);
+	if (ret) {
+		dma_buf_unmap_attachment(attach, sgt, dir);
+		return ERR_PTR(ret);
+	}
+	return sgt;
+}
+
+/* The device's view of a foreign buffer, for as long as we have it. */
+struct sg_table *hearth_prime_map_dma(struct hearth_bo *bo, bool readonly)
+{
+	enum dma_data_direction dir = readonly ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
+	struct sg_table **slot = readonly ? &bo->sgt_ro : &bo->sgt_rw;
+	struct sg_table *sgt;
+	int ret, idx;
+
+	if (!drm_dev_enter(bo->base.dev, &idx))
+		return ERR_PTR(-ENODEV);
+
+	ret = dma_resv_lock_interruptible(bo->base.resv, NULL);
+	if (ret) {
+		sgt = ERR_PTR(ret);
+		goto out_exit;
+	}
+	sgt = *slot ?: hearth_prime_map_locked(bo, dir);
+	if (!IS_ERR(sgt))
+		*slot = sgt;
+	dma_resv_unlock(bo->base.resv);
+
+out_exit:
+	drm_dev_exit(idx);
+	return sgt;
+}
+
+void hearth_prime_unmap_dma(struct hearth_bo *bo)
+{
+	struct dma_buf_attachment *attach = bo->base.import_attach;
+
+	dma_resv_lock(bo->base.resv, NULL);
+	if (bo->sgt_ro)
+		dma_buf_unmap_attachment(attach, bo->sgt_ro, DMA_TO_DEVICE);
+	if (bo->sgt_rw)
+		dma_buf_unmap_attachment(attach, bo->sgt_rw, DMA_BIDIRECTIONAL);
+	bo->sgt_ro = NULL;
+	bo->sgt_rw = NULL;
+	dma_resv_unlock(bo->base.resv);
+}
