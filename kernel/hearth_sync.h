@@ -7,6 +7,7 @@
 #define __HEARTH_SYNC_H__
 
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 struct dma_fence;
 struct drm_file;
@@ -14,6 +15,8 @@ struct drm_hearth_array;
 struct drm_hearth_sync;
 struct drm_sched_job;
 struct hearth_sync_out;
+
+#define HEARTH_MAX_SYNCS	32	/* of one job or bind */
 
 /**
  * struct hearth_syncs - what one job waits for and signals
@@ -29,11 +32,28 @@ struct hearth_syncs {
 	u32 count;
 };
 
+/**
+ * struct hearth_sync_batch - what the jobs of one ioctl signal, so far
+ *
+ * They run in order, so a job need not wait for what an earlier one of them
+ * signals; and it could not, as nothing is published before all are queued.
+ */
+struct hearth_sync_batch {
+	/** @signals: Signal entry with the highest point, by handle. */
+	struct xarray signals;
+};
+
+void hearth_sync_batch_init(struct hearth_sync_batch *batch);
+void hearth_sync_batch_fini(struct hearth_sync_batch *batch);
+
+/*
+ * In this order; all but the last two may fail. The entries of a batch must
+ * outlive it.
+ */
 int hearth_syncs_init(struct hearth_syncs *s, struct drm_file *file,
 		      const struct drm_hearth_array *array);
 int hearth_syncs_add_deps(struct hearth_syncs *s, struct drm_sched_job *job,
-			  struct drm_file *file);
-bool hearth_syncs_signals(const struct hearth_syncs *s, u32 handle, u64 point);
+			  struct drm_file *file, struct hearth_sync_batch *batch);
 void hearth_syncs_signal(struct hearth_syncs *s, struct dma_fence *fence);
 void hearth_syncs_fini(struct hearth_syncs *s);
 

@@ -18,6 +18,7 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include <drm/drm_gpuvm.h>
 
@@ -33,8 +34,19 @@ struct hearth_bind_queue;
 struct hearth_device;
 struct hearth_file;
 
+#define HEARTH_MAX_VMS		16	/* of one client */
+#define HEARTH_MAX_BINDS	1024	/* of one DRM_IOCTL_HEARTH_VM_BIND */
+
 /* Address 0 stays unmapped, so that a null pointer in a stream faults. */
 #define HEARTH_VA_START		SZ_4K
+
+/**
+ * struct hearth_vms - address spaces of one open of the device
+ */
+struct hearth_vms {
+	/** @xa: &struct hearth_vm by id, from 1. Has its own lock. */
+	struct xarray xa;
+};
 
 /**
  * struct hearth_vm - address space
@@ -61,9 +73,6 @@ struct hearth_vm {
 
 	/** @pgd_dma: Bus address of the root of the tables. Immutable. */
 	dma_addr_t pgd_dma;
-
-	/** @closed: The id is gone, nothing can be bound any more. */
-	bool closed;
 
 	/** @unusable: A bind failed half-way, or the device is gone. */
 	bool unusable;
