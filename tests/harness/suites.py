@@ -82,9 +82,11 @@ class Context:
         status, _ = self.run(command, log, seconds)
         with open(self.log(log), encoding='utf-8', errors='replace') as f:
             faults = [line.strip() for line in f if bad and re.search(bad, line)]
+            f.seek(0)
+            errors = [line.strip() for line in f if re.search(r'\berror: |\*\*\* ', line)]
         if status == 0 and not faults:
             return Result(name, PASS, '')
-        why = ' | '.join(faults[:4] or self.tail(log))
+        why = ' | '.join(faults[:4] or errors[:3] or self.tail(log))
         return Result(name, FAIL, f'status {status}: {why}' if status else why)
 
     def programs(self, folder, prefix=''):
@@ -135,7 +137,8 @@ def build(ctx):
     else:
         results.append(ctx.step('meson configure', ['meson', 'configure', ctx.build, '-Dwerror=true'],
                                 'build/setup.log'))
-    results.append(ctx.step('userspace', ['ninja', '-C', ctx.build, f'-j{ctx.jobs}'], 'build/ninja.log'))
+    results.append(ctx.step('userspace', ['ninja', '-k', '0', '-C', ctx.build, f'-j{ctx.jobs}'],
+                            'build/ninja.log'))
     results.append(build_modules(ctx, 'hearth.ko', f'kernel/{ctx.kernel}', ctx.kernel))
     return results
 
@@ -342,7 +345,8 @@ def sanitizers(ctx):
             results.append(ctx.step(f'{name}: meson setup', [
                 'meson', 'setup', folder, f'-Db_sanitize={kind}', '-Db_lundef=false', '-Doptimization=1'],
                 f'{name}/setup.log'))
-        results.append(ctx.step(f'{name}: build', ['ninja', '-C', folder, f'-j{ctx.jobs}'], f'{name}/ninja.log'))
+        results.append(ctx.step(f'{name}: build', ['ninja', '-k', '0', '-C', folder, f'-j{ctx.jobs}'],
+                                f'{name}/ninja.log'))
         programs = Context(ctx.top, folder, ctx.kernel, ctx.jobs, ctx.pattern).programs('tests/cmocka', 'test_')
         programs = [p for p in programs if not only or any(o in os.path.basename(p) for o in only)]
         found = ctx.parallel(lambda p, n=name, e=env: run_program(ctx, n, p, e), programs)
