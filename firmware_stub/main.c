@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* hearth-npu: an NPU as a process, for QEMU's vfio-user-pci. */
+#include <argp.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "sigbus.h"
+
+const char *argp_program_version = "hearth-npu 0.1";
+
+enum { OPT_SOCKET = 0x100, OPT_CONTROL, OPT_MSIX, OPT_CAPS, OPT_THREADS };
+
+static const struct argp_option options[] = {
+	{ "socket", OPT_SOCKET, "PATH", 0, "serve vfio-user here (required)", 0 },
+	{ "control", OPT_CONTROL, "PATH", 0, "take commands here: try \"help\"", 0 },
+	{ "msix", OPT_MSIX, NULL, 0, "MSI-X in place of MSI (QEMU 11.1 aborts when such a "
+	  "device is unplugged)", 0 },
+	{ "caps", OPT_CAPS, "LIST", 0, "a lesser device: ops=~matmul+rope,types=~q4_0,slots=4; "
+	  "without ~ only what is named is left", 0 },
+	{ "threads", OPT_THREADS, "N", 0, "execution engines, 1 to 16 (default 2)", 0 },
+	{ "verbose", 'v', NULL, 0, "tell what happens, on stderr", 0 },
+	{ 0 },
+};
+
+struct args {
+	const char *socket;
+	const char *control;
+	struct npu_opts npu;
+};
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct args *args = state->input;
+	char error[128], *end;
+
+	switch (key) {
+	case OPT_SOCKET:
+		args->socket = arg;
+		return 0;
+	case OPT_CONTROL:
+		args->control = arg;
+		return 0;
+	case OPT_MSIX:
+		args->npu.msix = true;
+		return 0;
+	case OPT_CAPS:
+		if (npu_caps_parse(&args->npu.caps, arg, error, sizeof(error)))
+			argp_error(state, "--caps: %s", error);
+		return 0;
+	case OPT_THREADS:
+		errno = 0;
+		args->npu.workers = strtoul(arg, &end, 10);
+		if (errno || end == arg || *end || args->npu.workers < 1 ||
+		    args->npu.workers > NPU_MAX_WORKERS)
+			argp_error(state, "--threads=%s is not 1 to %d", arg, NPU_MAX_WORKERS);
+		return 0;
+	case 'v':
+		args->npu.verbose = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (!args->socket)
+			argp_error(state, "--socket is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = options,
+	.parser = parse_option,
+	.doc = "An emulated Hearth NPU: a PCI function for QEMU's vfio-user-pci.",
+};
+
+/* Returns when the process is told to end. */
+static void serve(struct npu *npu, struct control *ctl, bool controlled, int signal_fd)
+{
+	struct pollfd fds[3 + 1 + CONTROL_CLIENTS];
+	unsigned int num;
+
+	for (;;) {
+		fds[0] = (struct pollfd) { .fd = signal_fd, .events = POLLIN };
+		fds[1] = (struct pollfd) { .fd = npu->vfu.listen_fd, .events = POLLIN };
+		fds[2] = (struct pollfd) { .fd = npu->vfu.conn.fd, .events = POLLIN };
+		num = controlled ? control_poll_fds(ctl, fds + 3) : 0;
+		if (poll(fds, 3 + num, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return;
+		}
+		if (fds[0].revents)
+			return;
+		if (fds[2].revents)
+			vfu_serve(&npu->vfu);
+		if (fds[1].revents && !vfu_accept(&npu->vfu))
+			npu_log(npu, "client connected");
+		control_serve(ctl, fds + 3, num);
+	}
+}
+
+static int block_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static int run(const struct args *args, struct npu *npu, int signal_fd)
+{
+	struct control ctl;
+	int ret;
+
+	ret = vfu_listen(&npu->vfu, args->socket);
+	if (ret) {
+		fprintf(stderr, "hearth-npu: %s: %s\n", args->socket, strerror(-ret));
+		return 1;
+	}
+	if (args->control) {
+		ret = control_open(&ctl, npu, args->control);
+		if (ret) {
+			fprintf(stderr, "hearth-npu: %s: %s\n", args->control, strerror(-ret));
+			unlink(args->socket);
+			return 1;
+		}
+	}
+	serve(npu, &ctl, args->control, signal_fd);
+	unlink(args->socket);
+	if (args->control) {
+		control_close(&ctl);
+		unlink(args->control);
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct args args = { .npu = { .caps = npu_caps_full(), .workers = 2 } };
+	struct npu *npu;
+	int signal_fd, ret;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &args);
+	signal_fd = block_signals();
+	sigbus_guard();
+	npu = signal_fd < 0 ? NULL : npu_create(&args.npu);
+	if (!npu) {
+		fprintf(stderr, "hearth-npu: cannot start: %s\n", strerror(errno));
+		return 1;
+	}
+	ret = run(&args, npu, signal_fd);
+	npu_destroy(npu);
+	close(signal_fd);
+	return ret;
+}
