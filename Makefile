@@ -14,7 +14,7 @@ all: userspace ## build the library, the tool, the emulated NPU and the tests
 help: ## say what can be made
 	$(Q)sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	$(Q)echo
-	$(Q)echo "  BUILD=dir KERNEL=$(KERNEL) JOBS=n PREFIX=$(PREFIX) HEARTH_MODELS=dir"
+	$(Q)echo "  BUILD=dir KERNEL=$(KERNEL) JOBS=n PREFIX=$(PREFIX) KDIR=headers HEARTH_MODELS=dir"
 
 packages:
 	$(Q)scripts/setup --packages-only
@@ -31,8 +31,13 @@ userspace: packages
 	$(Q)$(MAKE) --no-print-directory -s $(BUILD)/build.ninja
 	$(Q)ninja -C $(BUILD) -j$(JOBS) --quiet
 
-modules: setup ## build hearth.ko against the guest's kernel
+ifdef KDIR
+modules: packages
+	$(Q)scripts/build-modules $(KDIR) $(BUILD)/kernel/kdir -j$(JOBS)
+else
+modules: setup ## build hearth.ko against the guest's kernel, or against KDIR=headers
 	$(Q)scripts/build-modules "$$(scripts/testbed.py --get $(KERNEL) headers)" $(kver) -j$(JOBS)
+endif
 
 demo: setup userspace modules ## a phone in QEMU runs two models on the NPU, then on the CPU
 	$(Q)scripts/demo --build $(BUILD) --kernel $(KERNEL)
