@@ -333,7 +333,7 @@ def fuzz(ctx):
 
 SANITIZERS = [('asan', 'address,undefined', '', {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1',
                                                  'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
-              ('tsan', 'thread', ('pool', 'stub', 'thread', 'ring', 'queue'),
+              ('tsan', 'thread', ('exec', 'npu', 'pool', 'queue', 'runtime', 'stub', 'vfu'),
                {'TSAN_OPTIONS': 'halt_on_error=1'})]
 
 
