@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+/*
+ * From a graph to a program: lower the ops, decide who executes each command,
+ * make the memory, check the result.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/compile.h"
+#include "graph/partition.h"
+#include "kernels/exec.h"
+#include "runtime/device.h"
+#include "runtime/error.h"
+#include "runtime/opts.h"
+
+static int no_memory(void)
+{
+	return hearth_seterr(-ENOMEM, "no memory to compile the graph");
+}
+
+/* A command that does not pass is a defect of the compiler. */
+static int check_commands(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+	struct hk_operand operand[HK_MAX_OPERANDS];
+	struct hk_fault fault;
+
+	for (uint32_t i = 0; i < p->n_cmds; i++) {
+		const struct hearth_cmd_header *cmd = hg_stream_cmd(&c->l.stream, i);
+
+		if (hk_cmd_operands(cmd, cmd->bytes, operand, &fault) >= 0)
+			continue;
+		return hg_refuse(&c->g->ops[p->cmds[i].op], -EINVAL,
+				 "command %s was refused: field '%s'",
+				 hk_op_name(cmd->op) ? hk_op_name(cmd->op) : "unknown",
+				 fault.field ? fault.field : "op");
+	}
+	return 0;
+}
+
+/* What runs on the CPU needs scratch memory: get it now. */
+static int reserve_scratch(struct hg_compile *c)
+{
+	struct hearth_device *dev = c->p->dev;
+	bool cpu = dev->backend == &hearth_backend_cpu;
+	struct hk_fault fault;
+	int ret = 0;
+
+	pthread_mutex_lock(&dev->run_lock);
+	for (uint32_t i = 0; !ret && i < c->p->n_cmds; i++) {
+		const struct hearth_cmd_header *cmd = hg_stream_cmd(&c->l.stream, i);
+
+		if (cpu || c->p->cmds[i].on_cpu)
+			ret = hk_exec_reserve(dev->exec, cmd, cmd->bytes, &fault);
+	}
+	pthread_mutex_unlock(&dev->run_lock);
+	return ret ? hearth_seterr(ret, "no scratch memory for the CPU") : 0;
+}
+
+static int make_segments(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+	uint64_t va = hearth_buffer_address(p->fixed) +
+		      (p->stream - (uint8_t *)hearth_buffer_data(p->fixed));
+
+	p->segments = calloc(p->n_cmds, sizeof(*p->segments));
+	if (!p->segments)
+		return no_memory();
+	for (uint32_t i = 0; i < p->n_cmds; i++) {
+		struct hg_segment *s = &p->segments[p->n_segments];
+
+		if (!p->n_segments || s[-1].on_cpu != p->cmds[i].on_cpu) {
+			s->va = va + p->cmds[i].at;
+			s->on_cpu = p->cmds[i].on_cpu;
+			p->n_segments++;
+		} else {
+			s--;
+		}
+		s->bytes += hg_stream_cmd(&c->l.stream, i)->bytes;
+		s->n_cmds++;
+		p->info.n_device_ops += !p->cmds[i].on_cpu;
+	}
+	p->info.n_ops = p->n_cmds;
+	p->info.n_segments = p->n_segments;
+	for (uint32_t i = 0; i < p->n_segments; i++)
+		p->info.n_device_segments += !p->segments[i].on_cpu;
+	return 0;
+}
+
+static int keep_names(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+
+	p->op_names = calloc(c->g->n_ops + 1, sizeof(*p->op_names));
+	if (!p->op_names)
+		return no_memory();
+	p->n_ops = c->g->n_ops;
+	for (uint32_t i = 0; i < p->n_ops; i++) {
+		p->op_names[i] = strdup(c->g->ops[i].name);
+		if (!p->op_names[i])
+			return no_memory();
+	}
+	return 0;
+}
+
+/* Inputs and outputs, after the activations have a place */
+static void fill_ports(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		const struct hg_tensor *t = &c->g->tensors[i];
+		struct hg_ref ref = c->l.refs[i];
+
+		if (t->role != HEARTH_TENSOR_INPUT && t->role != HEARTH_TENSOR_OUTPUT)
+			continue;
+		p->ports[i].bytes = t->bytes;
+		p->ports[i].va = hg_address(c, ref);
+		p->ports[i].data = (uint8_t *)hearth_buffer_data(p->activations) +
+				   c->life[ref.index].offset + ref.offset;
+	}
+}
+
+static int decide_engines(struct hg_compile *c)
+{
+	struct hearth_device_info info = { .sz = sizeof(info) };
+	int ret = hearth_device_get_info(c->p->dev, &info);
+
+	if (!ret)
+		hg_partition(&c->l.stream, info.ops, info.types);
+	return ret;
+}
+
+/* The commands that were made, from the lowering to the program */
+static void take_commands(struct hg_compile *c)
+{
+	c->p->cmds = c->l.stream.cmds;
+	c->p->n_cmds = c->l.stream.n_cmds;
+}
+
+static int build(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+	int ret;
+
+	p->ports = calloc(c->g->n_tensors + 1, sizeof(*p->ports));
+	if (!p->ports)
+		return no_memory();
+	p->n_ports = c->g->n_tensors;
+	ret = hg_lower(&c->l, c->g);
+	if (!ret)
+		ret = decide_engines(c);
+	if (!ret)
+		ret = keep_names(c);
+	if (!ret)
+		ret = hg_make_weights(c);
+	if (!ret)
+		ret = hg_make_states(c);
+	if (!ret)
+		ret = hg_make_activations(c);
+	if (ret)
+		return ret;
+	fill_ports(c);
+	ret = hg_make_fixed(c);
+	if (ret)
+		return ret;
+	take_commands(c);
+	ret = check_commands(c);
+	if (!ret)
+		ret = make_segments(c);
+	if (!ret)
+		ret = reserve_scratch(c);
+	c->l.stream.cmds = NULL;
+	return ret;
+}
+
+static int check_share(const struct hearth_device *dev, const struct hearth_program *share)
+{
+	if (!share || share->dev == dev)
+		return 0;
+	return hearth_seterr(-EINVAL, "the program to share with is of another device");
+}
+
+int hearth_compile(struct hearth_graph *g, struct hearth_device *dev,
+		   const struct hearth_compile_opts *opts, struct hearth_program **program)
+{
+	HEARTH_OPTS_LOCAL(hearth_compile_opts, o, opts, ret);
+	struct hg_compile c = { .g = g, .share = o.share };
+
+	if (!ret)
+		ret = check_share(dev, o.share);
+	if (ret)
+		return ret;
+	c.p = calloc(1, sizeof(*c.p));
+	if (!c.p)
+		return no_memory();
+	c.p->dev = dev;
+	c.p->priority = o.priority;
+	c.p->info.sz = sizeof(c.p->info);
+	ret = build(&c);
+	if (!ret)
+		ret = hg_program_open_queue(c.p);
+	free(c.life);
+	hg_lower_free(&c.l);
+	if (ret) {
+		hearth_program_destroy(c.p);
+		return ret;
+	}
+	*program = c.p;
+	return 0;
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A compiled program at work. A run allocates nothing, unless it has to
+ * replace the queue after one that failed.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "graph/partition.h"
+#include "graph/program.h"
+#include "kernels/exec.h"
+#include "runtime/device.h"
+#include "runtime/error.h"
+
+void hearth_program_destroy(struct hearth_program *p)
+{
+	if (!p)
+		return;
+	hearth_queue_destroy(p->queue);
+	if (p->weights.owned)
+		hearth_buffer_destroy(p->weights.buffer);
+	hearth_buffer_destroy(p->state);
+	hearth_buffer_destroy(p->activations);
+	hearth_buffer_destroy(p->fixed);
+	for (uint32_t i = 0; i < p->n_ports; i++)
+		free(p->ports[i].name);
+	for (uint32_t i = 0; i < p->n_ops; i++)
+		free(p->op_names[i]);
+	free(p->op_names);
+	free(p->ports);
+	free(p->kept);
+	free(p->cmds);
+	free(p->segments);
+	free(p);
+}
+
+void *hearth_program_data(struct hearth_program *p, hearth_tensor tensor, uint64_t *bytes)
+{
+	const struct hg_port *port;
+
+	if (tensor < 0 || (uint32_t)tensor >= p->n_ports || !p->ports[tensor].data) {
+		hearth_seterr(-EINVAL, "tensor %d is no input, output or state", tensor);
+		return NULL;
+	}
+	port = &p->ports[tensor];
+	if (bytes)
+		*bytes = port->bytes;
+	return port->data;
+}
+
+int hg_program_open_queue(struct hearth_program *p)
+{
+	HEARTH_OPTS(hearth_queue_opts, o, .priority = p->priority);
+
+	return p->queue ? 0 : hearth_queue_create(p->dev, &o, &p->queue);
+}
+
+static int run_segment(struct hearth_program *p, const struct hg_segment *s)
+{
+	int ret;
+
+	if (s->on_cpu)
+		return hearth_device_run_cpu(p->dev, s->va, s->bytes);
+	ret = hearth_queue_submit(p->queue, s->va, s->bytes, NULL);
+	return ret ? ret : hearth_queue_wait(p->queue, UINT64_MAX);
+}
+
+/* After an error a queue takes no more work: the next run gets another. */
+static void drop_queue(struct hearth_program *p, int error)
+{
+	char message[512];
+
+	snprintf(message, sizeof(message), "%s", hearth_errmsg());
+	hearth_queue_destroy(p->queue);
+	p->queue = NULL;
+	hearth_seterr(error, "%s", message);
+}
+
+int hearth_program_run(struct hearth_program *p)
+{
+	int ret = hg_program_open_queue(p);
+
+	for (uint32_t i = 0; !ret && i < p->n_segments; i++) {
+		ret = run_segment(p, &p->segments[i]);
+		if (ret && !p->segments[i].on_cpu)
+			drop_queue(p, ret);
+	}
+	return ret;
+}
+
+int hearth_program_get_info(const struct hearth_program *p, struct hearth_program_info *info)
+{
+	return hg_give(info, &p->info, sizeof(p->info), "hearth_program_info");
+}
+
+/* Why @c is not on the device, in @buf; NULL if it is. */
+static const char *reason(const struct hg_cmd *c, const char *device, char *buf, size_t size)
+{
+	if (!c->on_cpu)
+		return NULL;
+	if (c->missing_op != HG_NOTHING)
+		snprintf(buf, size, "the %s lacks op %s", device, hk_op_name(c->missing_op));
+	else
+		snprintf(buf, size, "the %s lacks type %s", device,
+			 hk_type_name(c->missing_type));
+	return buf;
+}
+
+static uint64_t operand_bytes(const struct hearth_cmd_header *cmd)
+{
+	struct hk_operand operand[HK_MAX_OPERANDS];
+	struct hk_fault fault;
+	uint64_t bytes = 0;
+	int n = hk_cmd_operands(cmd, cmd->bytes, operand, &fault);
+
+	for (int i = 0; i < n; i++)
+		bytes += operand[i].bytes;
+	return bytes;
+}
+
+int hearth_program_explain(const struct hearth_program *p,
+			   int (*fn)(const struct hearth_op_report *r, void *arg), void *arg)
+{
+	struct hearth_device_info info = { .sz = sizeof(info) };
+	char why[96];
+	int ret = hearth_device_get_info(p->dev, &info);
+
+	for (uint32_t i = 0; !ret && i < p->n_cmds; i++) {
+		const struct hg_cmd *c = &p->cmds[i];
+		const struct hearth_cmd_header *cmd = (const void *)(p->stream + c->at);
+		struct hearth_op_report r = {
+			.name = p->op_names[c->op],
+			.op = hk_op_name(cmd->op),
+			.engine = c->on_cpu ? "cpu" : info.name,
+			.reason = reason(c, info.name, why, sizeof(why)),
+			.macs = hg_cmd_macs(cmd),
+			.bytes = operand_bytes(cmd),
+		};
+
+		ret = fn(&r, arg);
+	}
+	return ret;
+}

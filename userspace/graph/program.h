@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A compiled program. Internal to graph/.
+ */
+#ifndef HEARTH_GRAPH_PROGRAM_H
+#define HEARTH_GRAPH_PROGRAM_H
+
+#include <sys/types.h>
+
+#include "graph/graph.h"
+#include "graph/stream.h"
+
+/** struct hg_port - memory of a tensor that the caller may reach */
+struct hg_port {
+	void *data;
+	uint64_t bytes;
+	uint64_t va;
+	/** state: A STATE; named, so that another program can share it. */
+	bool state;
+	uint8_t type;
+	char *name;
+};
+
+/** struct hg_segment - commands in a row on one engine */
+struct hg_segment {
+	uint64_t va;
+	uint64_t bytes;
+	uint32_t n_cmds;
+	bool on_cpu;
+};
+
+/** struct hg_kept - a constant that other programs may share */
+struct hg_kept {
+	const void *data;
+	uint64_t bytes;
+	uint64_t va;
+};
+
+/** struct hg_weights - the part of a file that a program maps */
+struct hg_weights {
+	struct hearth_buffer *buffer;
+	/** owned: Not another program's. */
+	bool owned;
+	dev_t dev;
+	ino_t ino;
+	/** offset: Of the buffer in the file. */
+	uint64_t offset, bytes;
+};
+
+struct hearth_program {
+	struct hearth_device *dev;
+	/** queue: NULL after a run failed; the next one makes another. */
+	struct hearth_queue *queue;
+	enum hearth_priority priority;
+
+	struct hg_weights weights;
+	struct hearth_buffer *state;
+	struct hearth_buffer *activations;
+	/** fixed: Constants, then the command stream. */
+	struct hearth_buffer *fixed;
+
+	/** ports: By tensor. */
+	struct hg_port *ports;
+	uint32_t n_ports;
+	struct hg_kept *kept;
+	uint32_t n_kept;
+
+	const uint8_t *stream;
+	struct hg_cmd *cmds;
+	uint32_t n_cmds;
+	char **op_names;
+	uint32_t n_ops;
+	struct hg_segment *segments;
+	uint32_t n_segments;
+
+	struct hearth_program_info info;
+};
+
+/* Make the queue, unless there is one. */
+int hg_program_open_queue(struct hearth_program *p);
+
+#endif /* HEARTH_GRAPH_PROGRAM_H */

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Checks of the ops of transformers.
+ */
+#include <errno.h>
+#include <math.h>
+
+#include "graph/shape.h"
+#include "kernels/exec.h"
+
+static int want_f32(const struct hg_check *c, const struct hg_tensor *a,
+		    const struct hg_tensor *b)
+{
+	int ret = hg_want_type(c, a, HEARTH_TYPE_F32);
+
+	return ret ? ret : hg_want_type(c, b, HEARTH_TYPE_F32);
+}
+
+/* i32, one for each of @rows */
+static int want_indices(const struct hg_check *c, const struct hg_tensor *t, uint64_t rows)
+{
+	int ret = hg_want_type(c, t, HEARTH_TYPE_I32);
+
+	if (ret || t->elements == rows)
+		return ret;
+	return hg_refuse(c->op, -EINVAL, "'%s' is %s: %llu are wanted, one per row", t->name,
+			 hg_shape(t).s, (unsigned long long)rows);
+}
+
+int hg_check_get_rows(const struct hg_check *c)
+{
+	const struct hg_tensor *table = c->in[0], *ids = c->in[1];
+	uint32_t dims[2];
+	int ret = hg_want_rank(c, table, 2);
+
+	if (!ret)
+		ret = hg_want_weights(c, table);
+	if (!ret)
+		ret = want_indices(c, ids, ids->elements);
+	if (!ret)
+		ret = hg_want_type(c, c->out, HEARTH_TYPE_F32);
+	if (ret)
+		return ret;
+	dims[0] = ids->elements;
+	dims[1] = table->dims[1];
+	return hg_want_dims(c, c->out, 2, dims);
+}
+
+int hg_check_matmul(const struct hg_check *c)
+{
+	const struct hg_tensor *src = c->in[0], *w = c->in[1];
+	uint32_t dims[2];
+	int ret = hg_want_rank(c, src, 2);
+
+	if (!ret)
+		ret = hg_want_rank(c, w, 2);
+	if (!ret)
+		ret = want_f32(c, src, c->out);
+	if (!ret)
+		ret = hg_want_weights(c, w);
+	if (ret)
+		return ret;
+	if (src->dims[1] != w->dims[1])
+		return hg_refuse(c->op, -EINVAL,
+				 "input '%s' %s and weights '%s' %s: their last dimensions differ",
+				 src->name, hg_shape(src).s, w->name, hg_shape(w).s);
+	dims[0] = src->dims[0];
+	dims[1] = w->dims[0];
+	return hg_want_dims(c, c->out, 2, dims);
+}
+
+int hg_check_rms_norm(const struct hg_check *c)
+{
+	const struct hg_tensor *src = c->in[0], *gain = c->in[1];
+	int ret = want_f32(c, src, c->out);
+
+	if (!ret)
+		ret = hg_want_type(c, gain, HEARTH_TYPE_F32);
+	if (ret)
+		return ret;
+	if (gain->elements != hg_last_dim(src))
+		return hg_refuse(c->op, -EINVAL, "gains '%s' are %s: %u are wanted", gain->name,
+				 hg_shape(gain).s, hg_last_dim(src));
+	if (!isfinite(c->o->eps) || c->o->eps < 0)
+		return hg_refuse(c->op, -EINVAL, "eps is %g", (double)c->o->eps);
+	return hg_want_same_shape(c, c->out, src);
+}
+
+int hg_check_rope(const struct hg_check *c)
+{
+	const struct hg_tensor *x = c->in[0];
+	struct hearth_op_opts *o = c->o;
+	int ret = hg_want_rank(c, x, 3);
+
+	if (!ret)
+		ret = want_f32(c, x, c->out);
+	if (!ret)
+		ret = want_indices(c, c->in[1], x->dims[0]);
+	if (ret)
+		return ret;
+	if (!o->rope_dims)
+		o->rope_dims = x->dims[2];
+	if (o->rope_dims % 2 || o->rope_dims > x->dims[2])
+		return hg_refuse(c->op, -EINVAL,
+				 "rope_dims is %u: an even number, at most %u, is wanted",
+				 o->rope_dims, x->dims[2]);
+	if (o->rope_halves > 1)
+		return hg_refuse(c->op, -EINVAL, "rope_halves is %u", o->rope_halves);
+	if (o->rope_freq_scale == 0)
+		o->rope_freq_scale = 1;
+	if (!isfinite(o->rope_base) || !(o->rope_base > 0) || !isfinite(o->rope_freq_scale))
+		return hg_refuse(c->op, -EINVAL, "rope_base is %g, rope_freq_scale is %g",
+				 (double)o->rope_base, (double)o->rope_freq_scale);
+	return hg_want_same_shape(c, c->out, x);
+}
+
+/* A cache (kv_heads, n_ctx, head_dim) */
+static int want_cache(const struct hg_check *c, const struct hg_tensor *t)
+{
+	if (t->role != HEARTH_TENSOR_STATE)
+		return hg_refuse(c->op, -EINVAL, "'%s' is not a state", t->name);
+	if (t->type != HEARTH_TYPE_F16 && t->type != HEARTH_TYPE_F32)
+		return hg_refuse(c->op, -EINVAL, "'%s' is of type %s: f16 or f32 is wanted",
+				 t->name, hk_type_name(t->type));
+	return hg_want_rank(c, t, 3);
+}
+
+int hg_check_kv_write(const struct hg_check *c)
+{
+	const struct hg_tensor *src = c->in[0];
+	uint32_t dims[3];
+	int ret = hg_want_rank(c, src, 3);
+
+	if (!ret)
+		ret = hg_want_type(c, src, HEARTH_TYPE_F32);
+	if (!ret)
+		ret = want_indices(c, c->in[1], src->dims[0]);
+	if (!ret)
+		ret = want_cache(c, c->out);
+	if (ret)
+		return ret;
+	dims[0] = src->dims[1];
+	dims[1] = c->out->dims[1];
+	dims[2] = src->dims[2];
+	return hg_want_dims(c, c->out, 3, dims);
+}
+
+static int check_caches(const struct hg_check *c)
+{
+	const struct hg_tensor *q = c->in[0], *k = c->in[1], *v = c->in[2];
+	int ret = want_cache(c, k);
+
+	if (!ret)
+		ret = want_cache(c, v);
+	if (!ret)
+		ret = hg_want_same_shape(c, v, k);
+	if (!ret)
+		ret = hg_want_type(c, v, k->type);
+	if (ret)
+		return ret;
+	if (q->dims[1] % k->dims[0] || q->dims[2] != k->dims[2])
+		return hg_refuse(c->op, -EINVAL,
+				 "queries '%s' %s and keys '%s' %s: %u heads must be a multiple of %u, and their sizes the same",
+				 q->name, hg_shape(q).s, k->name, hg_shape(k).s, q->dims[1],
+				 k->dims[0]);
+	return 0;
+}
+
+int hg_check_attention(const struct hg_check *c)
+{
+	const struct hg_tensor *q = c->in[0];
+	int ret = hg_want_rank(c, q, 3);
+
+	if (!ret)
+		ret = want_f32(c, q, c->out);
+	if (!ret)
+		ret = want_indices(c, c->in[3], q->dims[0]);
+	if (!ret)
+		ret = check_caches(c);
+	if (ret)
+		return ret;
+	if (c->o->scale == 0)
+		c->o->scale = 1.0f / sqrtf((float)q->dims[2]);
+	if (!isfinite(c->o->scale))
+		return hg_refuse(c->op, -EINVAL, "scale is %g", (double)c->o->scale);
+	return hg_want_same_shape(c, c->out, q);
+}
+
+int hg_check_swiglu(const struct hg_check *c)
+{
+	int ret = want_f32(c, c->in[0], c->in[1]);
+
+	if (!ret)
+		ret = hg_want_type(c, c->out, HEARTH_TYPE_F32);
+	if (!ret)
+		ret = hg_want_same_shape(c, c->in[1], c->in[0]);
+	return ret ? ret : hg_want_same_shape(c, c->out, c->in[0]);
+}
+
+int hg_check_argmax(const struct hg_check *c)
+{
+	const struct hg_tensor *src = c->in[0];
+	int ret = hg_want_type(c, src, HEARTH_TYPE_F32);
+
+	return ret ? ret : want_indices(c, c->out, src->elements / hg_last_dim(src));
+}
