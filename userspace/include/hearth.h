@@ -394,6 +394,8 @@ struct hearth_op_opts {
 	uint32_t rope_halves;
 	float rope_base;
 	float rope_freq_scale;
+	/* ROPE: positions; 0 = those of the caches that the same pos goes to */
+	uint32_t rope_ctx;
 	size_t :0;
 };
 
