@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _HEARTH_DEVICE_H_
-#define _HEARTH_DEVICE_H_
+#ifndef __HEARTH_DEVICE_H__
+#define __HEARTH_DEVICE_H__
 
 #include <linux/atomic.h>
 #include <linux/completion.h>
@@ -18,6 +18,7 @@
 #include "hw/hearth_regs.h"
 
 #include "hearth_mm.h"
+#include "hearth_vm.h"
 
 struct device;
 struct hearth_device;
@@ -25,9 +26,6 @@ struct hearth_fw;
 struct hearth_slots;
 
 #define HEARTH_MAX_QUEUES	64	/* of one client */
-#define HEARTH_MAX_VMS		16	/* of one client */
-#define HEARTH_MAX_SYNCS	32	/* of one job or bind operation */
-#define HEARTH_MAX_BINDS	1024	/* of one VM_BIND */
 
 /**
  * struct hearth_bus_ops - what the core needs of the bus
@@ -74,8 +72,8 @@ struct hearth_caps {
  * hearth_fw.lock.
  */
 struct hearth_device {
-	/** @drm: Base. */
-	struct drm_device drm;
+	/** @base: DRM device. */
+	struct drm_device base;
 
 	/** @regs: Register BAR. */
 	void __iomem *regs;
@@ -110,9 +108,6 @@ struct hearth_device {
 	/** @sched_wq: Where drm_sched runs the queues' jobs. */
 	struct workqueue_struct *sched_wq;
 
-	/** @cleanup_wq: Frees queues: drm_sched cannot be freed by its own work. */
-	struct workqueue_struct *cleanup_wq;
-
 	/** @reset_lock: Serializes boot, reset, suspend, resume and unplug. */
 	struct mutex reset_lock;
 
@@ -134,6 +129,8 @@ struct hearth_device {
 		struct mutex lock;
 		/** @unplug.done: The rest waits here. */
 		struct completion done;
+		/** @unplug.started: No boot any more; under @reset_lock. */
+		bool started;
 		/** @unplug.work: For the interrupt thread, which cannot. */
 		struct work_struct work;
 		/** @unplug.gone: A register read gave all ones. */
@@ -167,8 +164,8 @@ struct hearth_file {
 	/** @hdev: The device. */
 	struct hearth_device *hdev;
 
-	/** @vms: Address spaces by id; hearth_vm.c. */
-	struct xarray vms;
+	/** @vms: Address spaces. */
+	struct hearth_vms vms;
 
 	/** @queues: Queues by id; hearth_queue.c. */
 	struct xarray queues;
@@ -179,7 +176,7 @@ struct hearth_file {
 
 static inline struct hearth_device *to_hearth_device(struct drm_device *drm)
 {
-	return container_of(drm, struct hearth_device, drm);
+	return container_of(drm, struct hearth_device, base);
 }
 
 static inline struct hearth_file *to_hearth_file(struct drm_file *file)
@@ -231,4 +228,4 @@ void hearth_device_gone(struct hearth_device *hdev);
 void hearth_irq_enable(struct hearth_device *hdev);
 void hearth_irq_disable(struct hearth_device *hdev);
 
-#endif /* _HEARTH_DEVICE_H_ */
+#endif /* __HEARTH_DEVICE_H__ */

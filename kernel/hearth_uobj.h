@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _HEARTH_UOBJ_H_
-#define _HEARTH_UOBJ_H_
+#ifndef __HEARTH_UOBJ_H__
+#define __HEARTH_UOBJ_H__
 
 #include <linux/types.h>
 
@@ -12,9 +12,9 @@ struct drm_hearth_array;
  * to @min_size is padded with zeros. An empty array gives NULL.
  *
  * -E2BIG for more than @max elements or non-zero excess, -EINVAL for a stride
- * below @min_size or stray fields in an empty array.
+ * below @min_size.
  */
 void *hearth_array_copy_in(const struct drm_hearth_array *array, size_t min_size,
 			   size_t size, u32 max);
 
-#endif /* _HEARTH_UOBJ_H_ */
+#endif /* __HEARTH_UOBJ_H__ */

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/module.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <drm/drm_accel.h>
+#include <drm/drm_drv.h>
+#include <drm/drm_file.h>
+#include <drm/drm_gem.h>
+#include <drm/drm_ioctl.h>
+#include <drm/hearth_accel.h>
+
+#include "hearth_bind.h"
+#include "hearth_debugfs.h"
+#include "hearth_device.h"
+#include "hearth_fault.h"
+#include "hearth_fdinfo.h"
+#include "hearth_fw.h"
+#include "hearth_gem.h"
+#include "hearth_job.h"
+#include "hearth_pci.h"
+#include "hearth_prime.h"
+#include "hearth_queue.h"
+#include "hearth_sync.h"
+#include "hearth_vm.h"
+
+static void hearth_query_npu_info(struct hearth_device *hdev, struct drm_hearth_npu_info *info)
+{
+	const struct hearth_caps *caps = &hdev->caps;
+
+	info->ops = caps->ops;
+	info->types = caps->types;
+	info->sram_bytes = caps->sram_bytes;
+	info->contract = caps->contract;
+	info->fw_version = hdev->fw->version;
+	info->slots = caps->slots;
+	info->freq_mhz = caps->freq_mhz;
+}
+
+static void hearth_query_limits(struct hearth_device *hdev, struct drm_file *file,
+				struct drm_hearth_limits *limits)
+{
+	limits->va_start = HEARTH_VA_START;
+	limits->va_end = hearth_vm_end(hdev);
+	limits->page_sizes = hdev->caps.page_sizes;
+	limits->max_bo_bytes = hearth_gem_max_bytes(hdev);
+	limits->max_stream_bytes = HEARTH_MAX_STREAM;
+	limits->max_jobs = HEARTH_MAX_JOBS;
+	limits->max_syncs = HEARTH_MAX_SYNCS;
+	limits->max_binds = HEARTH_MAX_BINDS;
+	limits->max_queues = HEARTH_MAX_QUEUES;
+	limits->max_vms = HEARTH_MAX_VMS;
+	limits->priorities = hearth_queue_priorities(hdev, file);
+}
+
+/* Gives as much as the caller knows; what we do not know is zero. */
+static int hearth_query_copy(struct drm_hearth_dev_query *args, const void *src, u32 size)
+{
+	void __user *dst = u64_to_user_ptr(args->pointer);
+	u32 known = min(args->size, size);
+
+	if (!args->pointer) {
+		args->size = size;
+		return 0;
+	}
+	if (copy_to_user(dst, src, known) || clear_user(dst + known, args->size - known))
+		return -EFAULT;
+	args->size = known;
+	return 0;
+}
+
+static int hearth_ioctl_dev_query(struct drm_device *drm, void *data, struct drm_file *file)
+{
+	struct hearth_device *hdev = to_hearth_device(drm);
+	struct drm_hearth_dev_query *args = data;
+	struct drm_hearth_npu_info info = { };
+	struct drm_hearth_limits limits = { };
+
+	if (args->pointer && args->size > PAGE_SIZE)
+		return -E2BIG;
+
+	switch (args->type) {
+	case DRM_HEARTH_DEV_QUERY_NPU_INFO:
+		hearth_query_npu_info(hdev, &info);
+		return hearth_query_copy(args, &info, sizeof(info));
+	case DRM_HEARTH_DEV_QUERY_LIMITS:
+		hearth_query_limits(hdev, file, &limits);
+		return hearth_query_copy(args, &limits, sizeof(limits));
+	default:
+		return -EINVAL;
+	}
+}
+
+static int hearth_open(struct drm_device *drm, struct drm_file *file)
+{
+	struct hearth_device *hdev = to_hearth_device(drm);
+	struct hearth_file *hfile;
+
+	hfile = kzalloc(sizeof(*hfile), GFP_KERNEL);
+	if (!hfile)
+		return -ENOMEM;
+	hfile->hdev = hdev;
+	xa_init_flags(&hfile->queues, XA_FLAGS_ALLOC1);
+	hearth_vm_file_open(hfile);
+	file->driver_priv = hfile;
+	atomic_inc(&hdev->count.files);
+	return 0;
+}
+
+static void hearth_postclose(struct drm_device *drm, struct drm_file *file)
+{
+	struct hearth_file *hfile = to_hearth_file(file);
+
+	hearth_queue_file_close(hfile);
+	hearth_vm_file_close(hfile);
+	atomic_dec(&hfile->hdev->count.files);
+	kfree(hfile);
+}
+
+#define HEARTH_IOCTL(id, func) \
+	DRM_IOCTL_DEF_DRV(HEARTH_ ## id, hearth_ioctl_ ## func, DRM_RENDER_ALLOW)
+
+static const struct drm_ioctl_desc hearth_ioctls[] = {
+	HEARTH_IOCTL(DEV_QUERY, dev_query),
+	HEARTH_IOCTL(VM_CREATE, vm_create),
+	HEARTH_IOCTL(VM_DESTROY, vm_destroy),
+	HEARTH_IOCTL(VM_BIND, vm_bind),
+	HEARTH_IOCTL(VM_GET_STATE, vm_get_state),
+	HEARTH_IOCTL(BO_CREATE, bo_create),
+	HEARTH_IOCTL(BO_MMAP_OFFSET, bo_mmap_offset),
+	HEARTH_IOCTL(QUEUE_CREATE, queue_create),
+	HEARTH_IOCTL(QUEUE_DESTROY, queue_destroy),
+	HEARTH_IOCTL(SUBMIT, submit),
+	HEARTH_IOCTL(QUERY_FAULT, query_fault),
+};
+
+/* Where there is no accel subsystem, a render node does as well. */
+#if IS_ENABLED(CONFIG_DRM_ACCEL)
+#define HEARTH_DRIVER_NODE	DRIVER_COMPUTE_ACCEL
+#define HEARTH_OPEN		accel_open
+#else
+#define HEARTH_DRIVER_NODE	DRIVER_RENDER
+#define HEARTH_OPEN		drm_open
+#endif
+
+static const struct file_operations hearth_fops = {
+	.owner = THIS_MODULE,
+	.open = HEARTH_OPEN,
+	.release = drm_release,
+	.unlocked_ioctl = drm_ioctl,
+	.compat_ioctl = drm_compat_ioctl,
+	.poll = drm_poll,
+	.read = drm_read,
+	.llseek = noop_llseek,
+	.mmap = drm_gem_mmap,
+	.show_fdinfo = drm_show_fdinfo,
+	.fop_flags = FOP_UNSIGNED_OFFSET,
+};
+
+/*
+ * Interface of the driver:
+ *
+ * - 1.0: DEV_QUERY, VM_*, BO_*, QUEUE_*, SUBMIT, QUERY_FAULT
+ */
+static const struct drm_driver hearth_driver = {
+	.driver_features = HEARTH_DRIVER_NODE | DRIVER_GEM | DRIVER_SYNCOBJ |
+			   DRIVER_SYNCOBJ_TIMELINE,
+	.open = hearth_open,
+	.postclose = hearth_postclose,
+	.ioctls = hearth_ioctls,
+	.num_ioctls = ARRAY_SIZE(hearth_ioctls),
+	.fops = &hearth_fops,
+	.show_fdinfo = hearth_show_fdinfo,
+	.gem_prime_import = hearth_gem_prime_import,
+#ifdef CONFIG_DEBUG_FS
+	.debugfs_init = hearth_debugfs_init,
+#endif
+	.name = "hearth",
+	.desc = "Hearth NPU",
+	.major = 1,
+	.minor = 0,
+};
+
+struct hearth_device *hearth_device_alloc(struct device *dev)
+{
+	struct hearth_device *hdev;
+
+	hdev = devm_drm_dev_alloc(dev, &hearth_driver, struct hearth_device, base);
+	if (!IS_ERR(hdev))
+		dev_set_drvdata(dev, hdev);
+	return hdev;
+}
+
+static int __init hearth_init(void)
+{
+	int ret;
+
+	ret = hearth_mm_module_init();
+	if (ret)
+		return ret;
+	ret = pci_register_driver(&hearth_pci_driver);
+	if (ret)
+		hearth_mm_module_exit();
+	return ret;
+}
+
+static void __exit hearth_exit(void)
+{
+	pci_unregister_driver(&hearth_pci_driver);
+	hearth_mm_module_exit();
+}
+
+module_init(hearth_init);
+module_exit(hearth_exit);
+
+MODULE_DESCRIPTION("Hearth NPU");
+MODULE_LICENSE("GPL");
+/* MODULE_IMPORT_NS() takes a name in some kernels and a string in others. */
+MODULE_INFO(import_ns, "DMA_BUF");
