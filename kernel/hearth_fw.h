@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _HEARTH_FW_KERNEL_H_
-#define _HEARTH_FW_KERNEL_H_
+#ifndef __HEARTH_FW_H__
+#define __HEARTH_FW_H__
 
 #include <linux/bitmap.h>
 #include <linux/list.h>
@@ -39,9 +39,6 @@ struct hearth_fw {
 
 	/** @image_bytes: Its size. */
 	u32 image_bytes;
-
-	/** @contract: Contract that the image speaks. */
-	u32 contract;
 
 	/** @version: Version of the running firmware. */
 	u32 version;
@@ -90,6 +87,12 @@ struct hearth_fw {
 
 	/** @event_extract: Our index in the event ring, under @event_lock. */
 	u32 event_extract;
+
+	/** @heartbeat: The firmware's heartbeat when last looked at; hearth_device.wq. */
+	u32 heartbeat;
+
+	/** @heartbeat_at: When it last changed, in jiffies. */
+	unsigned long heartbeat_at;
 };
 
 int hearth_fw_init(struct hearth_device *hdev);
@@ -109,6 +112,9 @@ void hearth_fw_suspend(struct hearth_device *hdev);
  * spinlocks.
  */
 void hearth_fw_died(struct hearth_device *hdev, const char *why);
+
+/* Has the heart stopped? Looks at it, from hearth_device.wq. */
+bool hearth_fw_heart_stopped(struct hearth_device *hdev);
 
 /* Takes what is in the event ring. From the interrupt thread, or by hand. */
 void hearth_fw_process_events(struct hearth_device *hdev);
@@ -132,4 +138,4 @@ int hearth_fw_slot_create(struct hearth_device *hdev, u32 slot, u32 ctx,
 			  dma_addr_t ring_dma, u32 entries, u32 priority);
 int hearth_fw_slot_destroy(struct hearth_device *hdev, u32 slot);
 
-#endif /* _HEARTH_FW_KERNEL_H_ */
+#endif /* __HEARTH_FW_H__ */
