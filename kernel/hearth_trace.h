@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM hearth
+
+#if !defined(__HEARTH_TRACE_H__) || defined(TRACE_HEADER_MULTI_READ)
+#define __HEARTH_TRACE_H__
+
+#include <linux/tracepoint.h>
+
+#include "hearth_device.h"
+#include "hearth_job.h"
+#include "hearth_queue.h"
+
+DECLARE_EVENT_CLASS(hearth_job,
+		    TP_PROTO(const struct hearth_job *job, int error),
+		    TP_ARGS(job, error),
+		    TP_STRUCT__entry(__field(u64, queue)
+				     __field(u64, seqno)
+				     __field(int, slot)
+				     __field(int, error)),
+		    TP_fast_assign(__entry->queue = job->queue->fence_context;
+				   __entry->seqno = job->seqno;
+				   __entry->slot = job->queue->slot;
+				   __entry->error = error;),
+		    TP_printk("queue=%llu seqno=%llu slot=%d error=%d", __entry->queue,
+			      __entry->seqno, __entry->slot, __entry->error)
+);
+
+/* The ioctl has queued the job. */
+DEFINE_EVENT(hearth_job, hearth_job_submit,
+	     TP_PROTO(const struct hearth_job *job, int error),
+	     TP_ARGS(job, error)
+);
+
+/* Its dependencies are met. */
+DEFINE_EVENT(hearth_job, hearth_job_run,
+	     TP_PROTO(const struct hearth_job *job, int error),
+	     TP_ARGS(job, error)
+);
+
+/* Its fence is about to be signalled. */
+DEFINE_EVENT(hearth_job, hearth_job_done,
+	     TP_PROTO(const struct hearth_job *job, int error),
+	     TP_ARGS(job, error)
+);
+
+/* One SUBMIT that was accepted. */
+TRACE_EVENT(hearth_submit,
+	    TP_PROTO(u64 queue, u32 jobs),
+	    TP_ARGS(queue, jobs),
+	    TP_STRUCT__entry(__field(u64, queue)
+			     __field(u32, jobs)),
+	    TP_fast_assign(__entry->queue = queue;
+			   __entry->jobs = jobs;),
+	    TP_printk("queue=%llu jobs=%u", __entry->queue, __entry->jobs)
+);
+
+TRACE_EVENT(hearth_reset,
+	    TP_PROTO(struct hearth_device *hdev, bool guilty_known, int error),
+	    TP_ARGS(hdev, guilty_known, error),
+	    TP_STRUCT__entry(__string(dev, dev_name(hdev->base.dev))
+			     __field(bool, guilty_known)
+			     __field(int, error)),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->guilty_known = guilty_known;
+			   __entry->error = error;),
+	    TP_printk("dev=%s guilty_known=%d error=%d", __get_str(dev),
+		      __entry->guilty_known, __entry->error)
+);
+
+#endif /* __HEARTH_TRACE_H__ */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE hearth_trace
+#include <trace/define_trace.h>
