@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <linux/seq_file.h>
+
+#include <drm/drm_debugfs.h>
+
+#include "hearth_debugfs.h"
+#include "hearth_device.h"
+#include "hearth_fw.h"
+#include "hearth_queue.h"
+#include "hearth_slot.h"
+#include "hearth_vm.h"
+
+static struct hearth_device *hearth_debugfs_device(struct seq_file *m)
+{
+	struct drm_debugfs_entry *entry = m->private;
+
+	return to_hearth_device(entry->dev);
+}
+
+static int hearth_debugfs_show_gems(struct seq_file *m, void *data)
+{
+	hearth_debugfs_gems(m, hearth_debugfs_device(m));
+	return 0;
+}
+
+static void hearth_debugfs_queue(struct seq_file *m, struct hearth_queue *queue)
+{
+	u64 busy = hearth_queue_busy_ns(queue);
+
+	spin_lock(&queue->lock);
+	seq_printf(m, "queue %llu pid %d context %u priority %u slot %d%s pending %zu running %zu jobs %llu busy %llu ns dead %d cause %d\n",
+		   queue->fence_context, queue->pid, queue->vm->ctx, queue->priority,
+		   queue->slot, queue->yielding ? " yielding" : "",
+		   list_count_nodes(&queue->pending), list_count_nodes(&queue->running),
+		   queue->jobs_armed, busy, queue->dead, queue->fault.cause);
+	spin_unlock(&queue->lock);
+}
+
+static int hearth_debugfs_show_queues(struct seq_file *m, void *data)
+{
+	struct hearth_device *hdev = hearth_debugfs_device(m);
+	struct hearth_queue *queue;
+
+	mutex_lock(&hdev->queues_lock);
+	list_for_each_entry(queue, &hdev->queues, node)
+		hearth_debugfs_queue(m, queue);
+	mutex_unlock(&hdev->queues_lock);
+	return 0;
+}
+
+static int hearth_debugfs_show_slots(struct seq_file *m, void *data)
+{
+	static const char * const states[] = {
+		[HEARTH_FW_STOPPED] = "stopped",
+		[HEARTH_FW_RUNNING] = "running",
+		[HEARTH_FW_DEAD] = "dead",
+	};
+	struct hearth_device *hdev = hearth_debugfs_device(m);
+	struct hearth_queue *queue;
+	u32 slot;
+
+	seq_printf(m, "firmware %s%s, %d resets\n", states[READ_ONCE(hdev->fw->state)],
+		   hdev->wedged ? ", given up" : "", atomic_read(&hdev->reset_count));
+	for (slot = 0; slot < hdev->caps.slots; slot++) {
+		queue = hearth_slot_owner(hdev, slot);
+		if (!queue)
+			continue;
+		seq_printf(m, "slot %u: ", slot);
+		hearth_debugfs_queue(m, queue);
+		hearth_queue_put(queue);
+	}
+	return 0;
+}
+
+/* Each is back at its old value when all that was opened is closed. */
+static int hearth_debugfs_show_objects(struct seq_file *m, void *data)
+{
+	struct hearth_device *hdev = hearth_debugfs_device(m);
+	u32 contexts;
+
+	spin_lock(&hdev->fw->lock);
+	contexts = bitmap_weight(hdev->fw->contexts, hdev->caps.contexts);
+	spin_unlock(&hdev->fw->lock);
+
+	seq_printf(m, "files %d\n", atomic_read(&hdev->count.files));
+	seq_printf(m, "bos %d\n", atomic_read(&hdev->mm.nr_bos));
+	seq_printf(m, "vms %d\n", atomic_read(&hdev->mm.nr_vms));
+	seq_printf(m, "tables %d\n", atomic_read(&hdev->mm.nr_tables));
+	seq_printf(m, "queues %d\n", atomic_read(&hdev->count.queues));
+	seq_printf(m, "jobs %d\n", atomic_read(&hdev->count.jobs));
+	seq_printf(m, "contexts %u\n", contexts);
+	return 0;
+}
+
+static const struct drm_debugfs_info hearth_debugfs_files[] = {
+	{ "gems", hearth_debugfs_show_gems },
+	{ "objects", hearth_debugfs_show_objects },
+	{ "queues", hearth_debugfs_show_queues },
+	{ "slots", hearth_debugfs_show_slots },
+};
+
+void hearth_debugfs_init(struct drm_minor *minor)
+{
+	drm_debugfs_add_files(minor->dev, hearth_debugfs_files,
+			      ARRAY_SIZE(hearth_debugfs_files));
+}
