@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The suites: what each runs, and how its output becomes results."""
 import concurrent.futures
+import contextlib
 import fnmatch
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -58,11 +60,10 @@ class Context:
         path = self.log(log)
         with open(path, 'wb') as err, open(path + '.out', 'w+b') as out:
             try:
-                status = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                                        timeout=seconds, cwd=folder or self.top, check=False,
-                                        env=dict(self.env, **(env or {}))).returncode
-            except subprocess.TimeoutExpired:
-                status = None
+                process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                           cwd=folder or self.top, env=dict(self.env, **(env or {})),
+                                           start_new_session=True)
+                status = self.wait(process, seconds)
             except OSError as e:
                 err.write(f'{command[0]}: {e.strerror}\n'.encode())
                 status = 127
@@ -72,6 +73,20 @@ class Context:
             whole.write(('\n'.join(lines) + '\n').encode())
         os.unlink(path + '.out')
         return status, lines
+
+    @staticmethod
+    def wait(process, seconds):
+        """Its status; if time is up or we are stopped, the whole group is ended."""
+        try:
+            return process.wait(seconds)
+        except BaseException as e:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, number)
+                    process.wait(10)
+            if not isinstance(e, subprocess.TimeoutExpired):
+                raise
+            return None
 
     def tail(self, log, count=6):
         with open(self.log(log), encoding='utf-8', errors='replace') as f:
