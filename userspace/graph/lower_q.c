@@ -292,15 +292,17 @@ static int emit_lut8(struct hg_lower *l, uint8_t *table, struct hg_ref src,
 	return ret;
 }
 
+/* @from to the quantization of the output */
 static int emit_requantize(struct hg_lower *l, const struct hg_tensor *from,
 			   struct hg_ref src, struct hg_ref dst)
 {
 	struct hq_quant in = quant(from), out = quant(hg_lower_out(l));
+	bool concat = l->op->kind == HEARTH_CONCAT;
 	uint8_t *table = malloc(256);
 
 	if (!table)
 		return hearth_seterr(-ENOMEM, "no memory for a table");
-	if (hq_lut_requantize(&in, &out, table)) {
+	if ((concat ? hq_lut_concat : hq_lut_requantize)(&in, &out, table)) {
 		free(table);
 		return bad_scales(l);
 	}

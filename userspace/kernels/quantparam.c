@@ -238,6 +238,28 @@ int hq_lut_requantize(const struct hq_quant *in, const struct hq_quant *out,
 	return 0;
 }
 
+/* In floats, and rounded once: not what requantize() gives. */
+int hq_lut_concat(const struct hq_quant *in, const struct hq_quant *out,
+		  uint8_t table[256])
+{
+	const struct hk_type8 *type;
+	struct lut lut;
+	float scale, bias;
+
+	if (lut_begin(in, out, true, &lut))
+		return -EINVAL;
+	type = hk_type8(in->type);
+	scale = in->scale * lut.inverse;
+	bias = (float)-in->zero * scale;
+	for (int i = 0; i < 256; i++) {
+		float v = (float)((i ^ type->flip) - type->bias) * scale + bias;
+
+		v = roundf(hk_bound(v, 1048576.0f)) + (float)out->zero;
+		table[i] = (uint8_t)hk_clamp((int32_t)v, lut.min, lut.max);
+	}
+	return 0;
+}
+
 int hq_lut_relu(const struct hq_quant *in, const struct hq_quant *out, enum hq_act act,
 		uint8_t table[256])
 {

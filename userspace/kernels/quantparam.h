@@ -72,6 +72,9 @@ int hq_softmax_table(float in_scale, float beta, float table[256]);
  */
 int hq_lut_requantize(const struct hq_quant *in, const struct hq_quant *out,
 		      uint8_t table[256]);
+/* As CONCATENATION brings an input to the scale of its output */
+int hq_lut_concat(const struct hq_quant *in, const struct hq_quant *out,
+		  uint8_t table[256]);
 int hq_lut_relu(const struct hq_quant *in, const struct hq_quant *out, enum hq_act act,
 		uint8_t table[256]);
 int hq_lut_leaky_relu(const struct hq_quant *in, const struct hq_quant *out, float alpha,
