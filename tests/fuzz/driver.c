@@ -5,6 +5,7 @@
  *   fuzz_gguf                     HEARTH_FUZZ_SECONDS (10) from HEARTH_FUZZ_SEED (1)
  *   fuzz_gguf -n 100000 -s 7      so many inputs, from another seed
  *   fuzz_gguf -c DIR              with the files of DIR as further seeds
+ *   fuzz_gguf -w DIR              write the seeds to DIR, for libFuzzer
  *   fuzz_gguf FILE...             these inputs only, unchanged: to look at a crash
  *
  * A crash, an input that takes longer than HANG_SECONDS, or one that takes
@@ -348,6 +349,23 @@ static int run_files(char **paths, int n)
 	return 0;
 }
 
+static int write_seeds(const char *dir)
+{
+	fuzz_seeds(add_seed);
+	for (size_t i = 0; i < n_seeds; i++) {
+		char path[PATH_MAX];
+		FILE *f;
+
+		snprintf(path, sizeof(path), "%s/%s-%03zu", dir, fuzz_name, i);
+		f = fopen(path, "wb");
+		if (!f || fwrite(seeds[i].p, 1, seeds[i].n, f) != seeds[i].n || fclose(f)) {
+			perror(path);
+			return 1;
+		}
+	}
+	return 0;
+}
+
 static void run_all(long count, double until)
 {
 	uint8_t *buf = malloc(MAX_SEED_BYTES);
@@ -371,13 +389,15 @@ int main(int argc, char **argv)
 	int opt;
 
 	rng = env_number("HEARTH_FUZZ_SEED", 1);
-	while ((opt = getopt(argc, argv, "n:s:c:")) != -1) {
+	while ((opt = getopt(argc, argv, "n:s:c:w:")) != -1) {
 		if (opt == 'n')
 			count = strtol(optarg, NULL, 10);
 		else if (opt == 's')
 			rng = strtoul(optarg, NULL, 10);
 		else if (opt == 'c')
 			add_folder(optarg, MAX_SEED_BYTES);
+		else if (opt == 'w')
+			return write_seeds(optarg);
 		else
 			return 2;
 	}

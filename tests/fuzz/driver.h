@@ -18,7 +18,7 @@ extern const char *const fuzz_name;
 void fuzz_seeds(void (*add)(const void *data, size_t size));
 
 /* From within fuzz_seeds(): the files of a folder of the models, up to @max bytes each. */
-void fuzz_add_models(const char *folder, size_t max);
+void fuzz_add_models(const char *folder, size_t max) __attribute__((weak));
 
 /* Values that break readers of this format, to be written over fields. */
 extern const uint64_t fuzz_values[];
