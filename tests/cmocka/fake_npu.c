@@ -318,7 +318,9 @@ static bool is_fake(int fd)
 	       a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
-/* In front of libc's, also for libdrm. */
+/* In front of libc's, also for libdrm: its prototype is the same. */
+int ioctl(int fd, unsigned long req, ...);
+
 int ioctl(int fd, unsigned long req, ...)
 {
 	va_list ap;

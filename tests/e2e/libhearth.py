@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""The llm layer of the shared library, by ctypes: what a binding sees of it."""
+import ctypes as c
+import os
+
+from e2e import BUILD
+
+
+class LlmOpts(c.Structure):
+    _fields_ = [('sz', c.c_size_t), ('n_ctx', c.c_uint32), ('n_batch', c.c_uint32),
+                ('kv_f32', c.c_bool), ('priority', c.c_int)]
+
+
+class LlmInfo(c.Structure):
+    _fields_ = [('sz', c.c_size_t), ('name', c.c_char_p), ('arch', c.c_char_p),
+                ('n_vocab', c.c_uint32)]
+
+
+def load():
+    lib = c.CDLL(os.path.join(BUILD, 'userspace/libhearth.so'))
+    lib.hearth_errmsg.restype = c.c_char_p
+    lib.hearth_llm_eval.argtypes = [c.c_void_p, c.c_void_p, c.c_size_t, c.c_void_p]
+    return lib
+
+
+class Llm:
+    """A model on the CPU; feed() gives the logits after the last token."""
+
+    def __init__(self, path, **opts):
+        self.lib = load()
+        self.device, self.handle = c.c_void_p(), c.c_void_p()
+        self.check(self.lib.hearth_device_open(b'cpu', None, c.byref(self.device)))
+        o = LlmOpts(c.sizeof(LlmOpts), **opts)
+        self.check(self.lib.hearth_llm_open(path.encode(), self.device, c.byref(o), c.byref(self.handle)))
+        info = LlmInfo(c.sizeof(LlmInfo))
+        self.check(self.lib.hearth_llm_get_info(self.handle, c.byref(info)))
+        self.n_vocab = info.n_vocab
+
+    def check(self, ret):
+        if ret:
+            raise OSError(-ret, self.lib.hearth_errmsg().decode())
+
+    def feed(self, ids):
+        logits = c.POINTER(c.c_float)()
+        array = (c.c_int32 * len(ids))(*ids)
+        self.check(self.lib.hearth_llm_eval(self.handle, array, len(ids), c.byref(logits)))
+        return logits[:self.n_vocab]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lib.hearth_llm_close(self.handle)
+        self.lib.hearth_device_close(self.device)
