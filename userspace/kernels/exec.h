@@ -21,7 +21,7 @@ struct hk_exec;
 /**
  * hk_isa_best() - the fastest set of kernels that this CPU runs
  *
- * HEARTH_ISA in the environment names another one ("plain", "avx2").
+ * HEARTH_ISA in the environment names another one ("plain", "avx2", "avx512").
  * Returns NULL if that name is unknown or the CPU lacks it.
  */
 const struct hk_isa *hk_isa_best(void);

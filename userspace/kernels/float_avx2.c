@@ -214,18 +214,27 @@ void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t la
 	}
 }
 
+/* The levels above have the same, but for the matmul. */
+#define AVX2_KERNELS \
+	.sum_squares = sum_squares, \
+	.scale_gain = hk_body_scale_gain, \
+	.rope = hk_body_rope, \
+	.add = hk_body_add, \
+	.mul = hk_body_mul, \
+	.glu_silu = hk_body_glu_silu, \
+	.softmax = hk_body_softmax, \
+	.scores = scores, \
+	.weighted_sum = weighted_sum, \
+	.to_f16 = to_f16, \
+	.get_row = get_row, \
+	.quantize = hk_body_quantize
+
 const struct hk_float_kernels hk_float_avx2 = {
-	.sum_squares = sum_squares,
-	.scale_gain = hk_body_scale_gain,
-	.rope = hk_body_rope,
-	.add = hk_body_add,
-	.mul = hk_body_mul,
-	.glu_silu = hk_body_glu_silu,
-	.softmax = hk_body_softmax,
-	.scores = scores,
-	.weighted_sum = weighted_sum,
-	.to_f16 = to_f16,
-	.get_row = get_row,
-	.quantize = hk_body_quantize,
+	AVX2_KERNELS,
 	.matmul = hk_matmul_avx2,
+};
+
+const struct hk_float_kernels hk_float_avx512 = {
+	AVX2_KERNELS,
+	.matmul = hk_matmul_avx512,
 };

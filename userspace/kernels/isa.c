@@ -11,6 +11,7 @@ static const struct hk_isa hk_isas[] = {
 	{ "plain", HK_ISA_PLAIN, &hk_float_plain, NULL },
 #if defined(__x86_64__)
 	{ "avx2", HK_ISA_AVX2, &hk_float_avx2, &hk_int8_avx2 },
+	{ "avx512", HK_ISA_AVX512, &hk_float_avx512, &hk_int8_avx2 },
 #endif
 };
 
@@ -26,6 +27,12 @@ static bool cpu_runs(enum hk_isa_level level)
 		/* Asks cpuid, and xgetbv whether the kernel saves the registers. */
 		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
 		       __builtin_cpu_supports("f16c");
+	case HK_ISA_AVX512:
+		return cpu_runs(HK_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
+		       __builtin_cpu_supports("avx512bw") &&
+		       __builtin_cpu_supports("avx512dq") &&
+		       __builtin_cpu_supports("avx512vl") &&
+		       __builtin_cpu_supports("avx512vnni");
 #endif
 	default:
 		return false;

@@ -6,5 +6,6 @@
 
 void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last);
+void hk_matmul_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last);
 
 #endif /* HEARTH_KERNELS_MATMUL_ISA_H */
