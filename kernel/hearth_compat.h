@@ -53,6 +53,13 @@ static inline int hearth_sched_job_init(struct drm_sched_job *job,
 }
 #endif
 
+/* Where it is gone, every GEM object has its list of mappings. */
+#ifdef HEARTH_HAVE_DRIVER_GEM_GPUVA
+#define HEARTH_DRIVER_GEM_GPUVA DRIVER_GEM_GPUVA
+#else
+#define HEARTH_DRIVER_GEM_GPUVA 0
+#endif
+
 #ifdef HEARTH_HAVE_SCHED_STAT_RESET
 #define HEARTH_SCHED_STAT_RESET DRM_GPU_SCHED_STAT_RESET
 #else

@@ -99,8 +99,8 @@ static const struct drm_debugfs_info hearth_debugfs_files[] = {
 	{ "slots", hearth_debugfs_show_slots },
 };
 
-void hearth_debugfs_init(struct drm_minor *minor)
+void hearth_debugfs_init(struct hearth_device *hdev)
 {
-	drm_debugfs_add_files(minor->dev, hearth_debugfs_files,
+	drm_debugfs_add_files(&hdev->base, hearth_debugfs_files,
 			      ARRAY_SIZE(hearth_debugfs_files));
 }

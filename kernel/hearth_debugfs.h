@@ -2,8 +2,9 @@
 #ifndef __HEARTH_DEBUGFS_H__
 #define __HEARTH_DEBUGFS_H__
 
-struct drm_minor;
+struct hearth_device;
 
-void hearth_debugfs_init(struct drm_minor *minor);
+/* Before the device is registered. */
+void hearth_debugfs_init(struct hearth_device *hdev);
 
 #endif /* __HEARTH_DEBUGFS_H__ */

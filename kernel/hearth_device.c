@@ -8,6 +8,7 @@
 
 #include "hw/hearth_mmu.h"
 
+#include "hearth_debugfs.h"
 #include "hearth_device.h"
 #include "hearth_fw.h"
 #include "hearth_pm.h"
@@ -219,6 +220,7 @@ int hearth_device_init(struct hearth_device *hdev, void __iomem *regs,
 	if (ret)
 		goto err_stop;
 
+	hearth_debugfs_init(hdev);
 	ret = drm_dev_register(&hdev->base, 0);
 	if (ret)
 		goto err_stop;

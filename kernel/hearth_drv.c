@@ -12,7 +12,7 @@
 #include <drm/hearth_accel.h>
 
 #include "hearth_bind.h"
-#include "hearth_debugfs.h"
+#include "hearth_compat.h"
 #include "hearth_device.h"
 #include "hearth_fault.h"
 #include "hearth_fdinfo.h"
@@ -164,8 +164,8 @@ static const struct file_operations hearth_fops = {
  * - 1.0: DEV_QUERY, VM_*, BO_*, QUEUE_*, SUBMIT, QUERY_FAULT
  */
 static const struct drm_driver hearth_driver = {
-	.driver_features = HEARTH_DRIVER_NODE | DRIVER_GEM | DRIVER_SYNCOBJ |
-			   DRIVER_SYNCOBJ_TIMELINE,
+	.driver_features = HEARTH_DRIVER_NODE | DRIVER_GEM | HEARTH_DRIVER_GEM_GPUVA |
+			   DRIVER_SYNCOBJ | DRIVER_SYNCOBJ_TIMELINE,
 	.open = hearth_open,
 	.postclose = hearth_postclose,
 	.ioctls = hearth_ioctls,
@@ -173,9 +173,6 @@ static const struct drm_driver hearth_driver = {
 	.fops = &hearth_fops,
 	.show_fdinfo = hearth_show_fdinfo,
 	.gem_prime_import = hearth_gem_prime_import,
-#ifdef CONFIG_DEBUG_FS
-	.debugfs_init = hearth_debugfs_init,
-#endif
 	.name = "hearth",
 	.desc = "Hearth NPU",
 	.major = 1,

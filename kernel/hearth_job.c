@@ -174,13 +174,13 @@ bool hearth_queue_job_done(struct hearth_queue *queue, u64 seqno)
 	if (found) {
 		queue->active_at = ktime_get_ns();
 		hearth_slot_fill(queue);
-		drained = queue->yielding && list_empty(&queue->running);
+		drained = list_empty(&queue->running);
 	}
 	spin_unlock(&queue->lock);
 
 	hearth_jobs_finish(&ended, 0);
 	if (drained)
-		hearth_slots_kick(queue->hdev);
+		hearth_slot_idle(queue);
 	return found;
 }
 

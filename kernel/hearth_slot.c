@@ -34,6 +34,15 @@ void hearth_slot_request(struct hearth_queue *queue)
 	hearth_slots_kick(queue->hdev);
 }
 
+void hearth_slot_idle(struct hearth_queue *queue)
+{
+	struct hearth_slots *slots = queue->hdev->slots;
+
+	/* One who comes to wait just now looks for idle slots by itself. */
+	if (!list_empty_careful(&slots->waiting) || READ_ONCE(slots->frozen))
+		hearth_slots_kick(queue->hdev);
+}
+
 void hearth_slot_forget(struct hearth_queue *queue)
 {
 	struct hearth_slots *slots = queue->hdev->slots;

@@ -48,6 +48,9 @@ int hearth_slots_init(struct hearth_device *hdev);
 /* The queue has pending jobs and no slot, or its slot yields. Atomic. */
 void hearth_slot_request(struct hearth_queue *queue);
 
+/* The last job on its ring has ended. Atomic. */
+void hearth_slot_idle(struct hearth_queue *queue);
+
 /* It wants none any more. */
 void hearth_slot_forget(struct hearth_queue *queue);
 
