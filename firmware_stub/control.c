@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -262,7 +263,7 @@ static void accept_client(struct control *ctl)
 	close(fd);
 }
 
-unsigned int control_poll_fds(const struct control *ctl, struct pollfd *fds)
+static unsigned int poll_fds(const struct control *ctl, struct pollfd *fds)
 {
 	unsigned int n = 0;
 
@@ -273,7 +274,7 @@ unsigned int control_poll_fds(const struct control *ctl, struct pollfd *fds)
 	return n;
 }
 
-void control_serve(struct control *ctl, const struct pollfd *fds, unsigned int num)
+static void serve_control(struct control *ctl, const struct pollfd *fds, unsigned int num)
 {
 	for (unsigned int f = 1; f < num; f++)
 		for (unsigned int i = 0; fds[f].revents && i < CONTROL_CLIENTS; i++)
@@ -281,4 +282,30 @@ void control_serve(struct control *ctl, const struct pollfd *fds, unsigned int n
 				serve_client(ctl, i);
 	if (num && fds[0].revents)
 		accept_client(ctl);
+}
+
+int control_loop(struct npu *npu, struct control *ctl, int stop_fd)
+{
+	struct pollfd fds[3 + 1 + CONTROL_CLIENTS];
+	unsigned int num;
+
+	for (;;) {
+		fds[0] = (struct pollfd) { .fd = stop_fd, .events = POLLIN };
+		fds[1] = (struct pollfd) { .fd = npu->vfu.listen_fd, .events = POLLIN };
+		fds[2] = (struct pollfd) { .fd = npu->vfu.conn.fd, .events = POLLIN };
+		num = ctl ? poll_fds(ctl, fds + 3) : 0;
+		if (poll(fds, 3 + num, -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		if (fds[0].revents)
+			return 0;
+		if (fds[2].revents)
+			vfu_serve(&npu->vfu);
+		if (fds[1].revents && !vfu_accept(&npu->vfu))
+			npu_log(npu, "client connected");
+		if (ctl)
+			serve_control(ctl, fds + 3, num);
+	}
 }

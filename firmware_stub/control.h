@@ -7,7 +7,7 @@
 #ifndef HEARTH_CONTROL_H
 #define HEARTH_CONTROL_H
 
-#include <poll.h>
+#include <stddef.h>
 
 #include "npu.h"
 
@@ -28,9 +28,11 @@ struct control {
 int control_open(struct control *ctl, struct npu *npu, const char *path);
 void control_close(struct control *ctl);
 
-/* Fill @fds with what to poll for input; returns how many, at most 1 + CONTROL_CLIENTS. */
-unsigned int control_poll_fds(const struct control *ctl, struct pollfd *fds);
-void control_serve(struct control *ctl, const struct pollfd *fds, unsigned int num);
+/*
+ * Serve the device's client and, if @ctl, the control socket, until @stop_fd
+ * becomes readable. 0 or -errno.
+ */
+int control_loop(struct npu *npu, struct control *ctl, int stop_fd);
 
 /* Execute one line; the answer, without a newline, goes to @answer. */
 void control_execute(struct npu *npu, const char *line, char *answer, size_t bytes);

@@ -78,32 +78,6 @@ static const struct argp argp = {
 	.doc = "An emulated Hearth NPU: a PCI function for QEMU's vfio-user-pci.",
 };
 
-/* Returns when the process is told to end. */
-static void serve(struct npu *npu, struct control *ctl, bool controlled, int signal_fd)
-{
-	struct pollfd fds[3 + 1 + CONTROL_CLIENTS];
-	unsigned int num;
-
-	for (;;) {
-		fds[0] = (struct pollfd) { .fd = signal_fd, .events = POLLIN };
-		fds[1] = (struct pollfd) { .fd = npu->vfu.listen_fd, .events = POLLIN };
-		fds[2] = (struct pollfd) { .fd = npu->vfu.conn.fd, .events = POLLIN };
-		num = controlled ? control_poll_fds(ctl, fds + 3) : 0;
-		if (poll(fds, 3 + num, -1) < 0) {
-			if (errno == EINTR)
-				continue;
-			return;
-		}
-		if (fds[0].revents)
-			return;
-		if (fds[2].revents)
-			vfu_serve(&npu->vfu);
-		if (fds[1].revents && !vfu_accept(&npu->vfu))
-			npu_log(npu, "client connected");
-		control_serve(ctl, fds + 3, num);
-	}
-}
-
 static int block_signals(void)
 {
 	sigset_t set;
@@ -133,7 +107,7 @@ static int run(const struct args *args, struct npu *npu, int signal_fd)
 			return 1;
 		}
 	}
-	serve(npu, &ctl, args->control, signal_fd);
+	control_loop(npu, args->control ? &ctl : NULL, signal_fd);
 	unlink(args->socket);
 	if (args->control) {
 		control_close(&ctl);

@@ -180,7 +180,7 @@ static int space_map(struct hk_space *base, struct hk_map *m, struct hk_fault *f
 	struct npu_space_map *sm = free_map(s);
 	int ret;
 
-	if (!sm || m->va + m->bytes < m->va)
+	if (!sm)
 		return no_memory(fault);
 	pthread_mutex_lock(&s->ctx->lock);
 	npu_access_begin(s->ctx, &sm->access, m->va, m->bytes);
