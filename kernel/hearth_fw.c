@@ -11,6 +11,8 @@
 /* Twenty beats. */
 #define HEARTH_HEARTBEAT_LIMIT	(2 * HZ)
 
+#define HEARTH_POLL_PERIOD	(HZ / 10)
+
 static unsigned int admin_timeout_ms = 2000;
 module_param(admin_timeout_ms, uint, 0444);
 MODULE_PARM_DESC(admin_timeout_ms, "Longest answer of the firmware (default 2000)");
@@ -133,6 +135,17 @@ static bool hearth_fw_post(struct hearth_device *hdev, struct hearth_fw_call *ca
 	return ended;
 }
 
+/* Looks into the ring now and then: perhaps only an interrupt was lost. */
+static void hearth_fw_wait_answer(struct hearth_device *hdev, struct hearth_fw_call *call,
+				  unsigned long deadline)
+{
+	while (!wait_event_timeout(hdev->fw->wait, READ_ONCE(call->done), HEARTH_POLL_PERIOD)) {
+		hearth_fw_process_events(hdev);
+		if (!READ_ONCE(call->done) && time_after(jiffies, deadline))
+			hearth_fw_died(hdev, "no answer");
+	}
+}
+
 int hearth_fw_call(struct hearth_device *hdev, struct hearth_hw_admin *entry)
 {
 	unsigned long timeout = msecs_to_jiffies(admin_timeout_ms);
@@ -145,13 +158,7 @@ int hearth_fw_call(struct hearth_device *hdev, struct hearth_hw_admin *entry)
 		return -ETIMEDOUT;
 	}
 
-	if (!wait_event_timeout(fw->wait, READ_ONCE(call.done), timeout)) {
-		/* Was only the interrupt lost? */
-		hearth_fw_process_events(hdev);
-		if (!READ_ONCE(call.done))
-			hearth_fw_died(hdev, "no answer");
-	}
-
+	hearth_fw_wait_answer(hdev, &call, jiffies + timeout);
 	spin_lock(&fw->lock);
 	list_del_init(&call.node);
 	spin_unlock(&fw->lock);

@@ -31,9 +31,10 @@ int hearth_timeout_check(u64 progress_ns, u64 job_ns)
 	return 0;
 }
 
+/* Often enough to make up for an interrupt that was lost. */
 static unsigned long hearth_timeout_period(const struct hearth_progress *p)
 {
-	return max(min(p->progress_limit, p->job_limit) / 4, 1UL);
+	return clamp(min(p->progress_limit, p->job_limit) / 4, 1UL, HZ / 4UL);
 }
 
 void hearth_timeout_arm(struct hearth_queue *queue)
