@@ -263,6 +263,29 @@ static void test_pre_tokenizers(void **state)
 	}
 }
 
+static void test_wpm(void **state)
+{
+	struct tok *t = open_good(wpm_sample());
+
+	(void)state;
+	assert_string_equal(tok_kind(t), "wpm");
+	CHECK(t, "cafe", TOK_ADD_SPECIAL, WPM_CLS, WPM_CAFE, WPM_SEP);
+	/* No case, no accents, composed or not, and the longest piece first. */
+	CHECK(t, " CAF\xc3\x89 ", 0, WPM_CAFE);
+	CHECK(t, "cafe\xcc\x81", 0, WPM_CAFE);
+	CHECK(t, "cafes cafs", 0, WPM_CAFE, WPM_S, WPM_CAF, WPM_S);
+	/* Punctuation and ideographs stand alone. */
+	CHECK(t, "cafe,cafe", 0, WPM_CAFE, WPM_COMMA, WPM_CAFE);
+	CHECK(t, "\xe4\xb8\xad\xe4\xb8\xad", 0, WPM_ZHONG, WPM_ZHONG);
+	/* A word that cannot be cut into tokens is unknown as a whole. */
+	CHECK(t, "cafex cafe", 0, WPM_UNK, WPM_CAFE);
+	/* A Hangul syllable is its letters; controls and broken bytes are nothing. */
+	CHECK(t, "\xed\x95\x9c", 0, WPM_HANGUL);
+	CHECK(t, "ca\x01" "f\xff" "e", 0, WPM_CAFE);
+	assert_int_equal(tok_encode(t, " \t\n", 3, 0, NULL, 0), 0);
+	tok_close(t);
+}
+
 static void refuse(struct bytes b, int code, const char *msg)
 {
 	struct hearth_err err = { 0 };
@@ -284,7 +307,7 @@ static void test_refuses_kinds(void **state)
 	b = (struct bytes){ 0 };
 	gw_header(&b, 3, 0, 1);
 	gw_kv_str(&b, "tokenizer.ggml.model", "rwkv");
-	refuse(b, -EOPNOTSUPP, "tokenizer.ggml.model: 'rwkv' is not supported (llama and gpt2 are)");
+	refuse(b, -EOPNOTSUPP, "tokenizer.ggml.model: 'rwkv' is not supported (llama, gpt2 and bert are)");
 	refuse(bpe_sample("tekken"), -EOPNOTSUPP, "tokenizer.ggml.pre: 'tekken' is not supported");
 }
 
@@ -375,6 +398,9 @@ static void check_case(const struct tok *t, const char *file, int i, const char 
 
 	if (k != n || memcmp(ids, want, n * sizeof(*ids)))
 		fail_msg("%s: case %d '%.*s'", file, i, (int)len, text);
+	/* WordPiece has dropped case, accents and white space. */
+	if (!strcmp(tok_kind(t), "wpm"))
+		return;
 	for (int64_t j = 0; j < k; j++)
 		got += tok_decode(t, ids[j], back + got, sizeof(back) - got);
 	if (got - skip != len || memcmp(back + skip, text, len))
@@ -436,6 +462,7 @@ static void test_real_vocabularies(void **state)
 		{ "ggml-vocab-llama-spm.gguf", "ggml-vocab-llama-spm.gguf" },
 		{ "ggml-vocab-phi-3.gguf", "ggml-vocab-phi-3.gguf" },
 		{ "ggml-vocab-gpt-2.gguf", "ggml-vocab-gpt-2.gguf" },
+		{ "ggml-vocab-bert-bge.gguf", "ggml-vocab-bert-bge.gguf" },
 		{ "qwen2.5-vocab.gguf", "ggml-vocab-qwen2.gguf" },
 	};
 	const char *dir = models_dir();
@@ -556,6 +583,7 @@ int main(void)
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_bpe),
 		cmocka_unit_test(test_pre_tokenizers),
+		cmocka_unit_test(test_wpm),
 		cmocka_unit_test(test_refuses_kinds),
 		cmocka_unit_test(test_refuses_spm),
 		cmocka_unit_test(test_refuses_bpe),

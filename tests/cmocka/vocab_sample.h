@@ -187,6 +187,44 @@ static inline struct bytes bpe_broken(const char *merge)
 	return bpe_file("gpt-2", merge);
 }
 
+/* A WordPiece vocabulary: words begin with U+2581, their continuations do not. */
+enum {
+	WPM_CLS,
+	WPM_SEP,
+	WPM_UNK,
+	WPM_CAFE,
+	WPM_CAF,
+	WPM_E,
+	WPM_S,
+	WPM_COMMA,
+	WPM_ZHONG,
+	WPM_HANGUL,
+	WPM_N,
+};
+
+static inline struct bytes wpm_sample(void)
+{
+	static const char *const texts[WPM_N] = {
+		"[CLS]", "[SEP]", "[UNK]", "\xe2\x96\x81" "cafe", "\xe2\x96\x81" "caf", "e", "s",
+		"\xe2\x96\x81,", "\xe2\x96\x81\xe4\xb8\xad",
+		"\xe2\x96\x81\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab",
+	};
+	struct bytes b = { 0 };
+
+	gw_header(&b, 3, 0, 6);
+	gw_kv_str(&b, "tokenizer.ggml.model", "bert");
+	gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, WPM_N);
+	for (int i = 0; i < WPM_N; i++)
+		gw_str(&b, texts[i]);
+	gw_kv_arr(&b, "tokenizer.ggml.token_type", GGUF_VT_I32, WPM_N);
+	for (int i = 0; i < WPM_N; i++)
+		bytes_u32(&b, i <= WPM_UNK ? 3 : 1);
+	gw_kv_u32(&b, "tokenizer.ggml.cls_token_id", WPM_CLS);
+	gw_kv_u32(&b, "tokenizer.ggml.seperator_token_id", WPM_SEP);
+	gw_kv_u32(&b, "tokenizer.ggml.unknown_token_id", WPM_UNK);
+	return b;
+}
+
 /* One letter, and no way to spell another. */
 static inline struct bytes bpe_without_bytes(void)
 {

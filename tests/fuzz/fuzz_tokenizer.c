@@ -108,7 +108,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static void add_vocab(void (*add)(const void *data, size_t size), struct bytes vocab)
 {
-	static const char text[] = "abc abab'S  in1111!\n\t[U]<|end|>\xc3\xa9\xf0\x9f\xa6\x99\xe2\x96\x81</s>z";
+	static const char text[] = "abc abab'S  in1111!\n\t[U]<|end|>\xc3\xa9\xf0\x9f\xa6\x99"
+				   "\xe2\x96\x81</s>z Caf\xc3\xa9s,\xe4\xb8\xad\xed\x95\x9c";
 	struct bytes b = { 0 };
 
 	bytes_u16(&b, sizeof(text) - 1);
@@ -128,4 +129,5 @@ void fuzz_seeds(void (*add)(const void *data, size_t size))
 	add_vocab(add, bpe_sample("llama-bpe"));
 	add_vocab(add, bpe_sample("smollm"));
 	add_vocab(add, bpe_without_bytes());
+	add_vocab(add, wpm_sample());
 }

@@ -32,7 +32,8 @@ void tok_close(struct tok *t)
 	free(t->pool);
 	free(t->hash);
 	free(t->merges);
-	free(t->special);
+	free(t->special.ids);
+	free(t->words.ids);
 	free(t);
 }
 
@@ -97,6 +98,8 @@ static int encode_plain(const struct tok *t, struct tok_work *w, const char *tex
 		return 0;
 	if (t->kind == TOK_SPM)
 		return encode_spm(t, w, text, len, after_special, out);
+	if (t->kind == TOK_WPM)
+		return tok_encode_wpm(t, text, len, out);
 	return encode_bpe(t, w, text, len, out);
 }
 
@@ -220,5 +223,9 @@ bool tok_adds_space(const struct tok *t)
 
 const char *tok_kind(const struct tok *t)
 {
-	return t->kind == TOK_SPM ? "spm" : "bpe";
+	static const char *const names[] = {
+		[TOK_SPM] = "spm", [TOK_BPE] = "bpe", [TOK_WPM] = "wpm",
+	};
+
+	return names[t->kind];
 }

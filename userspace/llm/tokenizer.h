@@ -29,7 +29,8 @@ void tok_close(struct tok *t);
 /*
  * Token ids of @text. Returns how many there are, of which the first @cap are
  * stored; -E2BIG, -ENOMEM, or -EILSEQ: a byte that the vocabulary cannot spell.
- * Any bytes are taken, also broken UTF-8. Threads may share @t.
+ * Any bytes are taken, also broken UTF-8. Threads may share @t. WordPiece
+ * folds case and accents and drops white space, so it cannot be decoded back.
  */
 int64_t tok_encode(const struct tok *t, const char *text, size_t len, unsigned int flags,
 		   int32_t *ids, size_t cap);
@@ -54,7 +55,7 @@ bool tok_is_control(const struct tok *t, int32_t id);
 bool tok_adds_bos(const struct tok *t);
 /* Encoding puts a space in front, which decoding from the start should drop. */
 bool tok_adds_space(const struct tok *t);
-const char *tok_kind(const struct tok *t);	/* "spm", "bpe" */
+const char *tok_kind(const struct tok *t);	/* "spm", "bpe", "wpm" */
 
 /*
  * Text of a growing sequence of tokens, in whole UTF-8 characters. Bytes that

@@ -197,12 +197,11 @@ const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_
 
 static bool is_special(const struct tok_token *k)
 {
-	return k->len && k->len <= MAX_SPECIAL &&
-	       (k->type == TOK_TYPE_CONTROL || k->type == TOK_TYPE_UNKNOWN ||
-		k->type == TOK_TYPE_USER);
+	return k->type == TOK_TYPE_CONTROL || k->type == TOK_TYPE_UNKNOWN ||
+	       k->type == TOK_TYPE_USER;
 }
 
-static int cmp_special(const void *a, const void *b, void *arg)
+static int cmp_text(const void *a, const void *b, void *arg)
 {
 	const struct tok *t = arg;
 	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
@@ -217,52 +216,61 @@ static int cmp_special(const void *a, const void *b, void *arg)
 	return x < y ? -1 : x > y;
 }
 
-/* Of specials with one spelling the last stays. */
-static void drop_twins(struct tok *t)
+/* Sort; of tokens with one spelling the last stays. */
+static void sort_tokens(struct tok *t, struct tok_sorted *s)
 {
 	int32_t n = 0;
 
-	for (int32_t i = 0; i < t->n_special; i++) {
-		int32_t id = t->special[i];
+	qsort_r(s->ids, s->n, sizeof(*s->ids), cmp_text, t);
+	for (int32_t i = 0; i < s->n; i++) {
+		int32_t id = s->ids[i];
 
-		if (n && same(t, t->special[n - 1], tok_text(t, id), t->tokens[id].len))
+		if (n && same(t, s->ids[n - 1], tok_text(t, id), t->tokens[id].len))
 			n--;
-		t->special[n++] = id;
+		s->ids[n++] = id;
 	}
-	t->n_special = n;
+	s->n = n;
 }
 
-int tok_index_specials(struct tok *t, struct hearth_err *err)
+int tok_index_sorted(struct tok *t, struct hearth_err *err)
 {
-	t->special = calloc((size_t)t->n + 1, sizeof(*t->special));
-	if (!t->special)
+	t->special.ids = calloc((size_t)t->n + 1, sizeof(*t->special.ids));
+	t->words.ids = calloc(t->kind == TOK_WPM ? (size_t)t->n + 1 : 1, sizeof(*t->words.ids));
+	if (!t->special.ids || !t->words.ids)
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
 	for (int32_t i = 0; i < t->n; i++) {
-		if (!is_special(&t->tokens[i]))
+		const struct tok_token *k = &t->tokens[i];
+
+		if (!k->len || k->len > MAX_SPECIAL)
 			continue;
-		t->special[t->n_special++] = i;
-		t->special_first[(unsigned char)tok_text(t, i)[0]] = true;
+		if (is_special(k)) {
+			t->special.ids[t->special.n++] = i;
+			t->special_first[(unsigned char)tok_text(t, i)[0]] = true;
+		} else if (t->kind == TOK_WPM) {
+			t->words.ids[t->words.n++] = i;
+		}
 	}
-	qsort_r(t->special, t->n_special, sizeof(*t->special), cmp_special, t);
-	drop_twins(t);
+	sort_tokens(t, &t->special);
+	sort_tokens(t, &t->words);
 	return 0;
 }
 
-/* Byte @at of special number @i; -1 behind its end, which sorts first. */
-static int special_byte(const struct tok *t, int32_t i, uint32_t at)
+/* Byte @at of token number @i; -1 behind its end, which sorts first. */
+static int sorted_byte(const struct tok *t, const struct tok_sorted *s, int32_t i, uint32_t at)
 {
-	int32_t id = t->special[i];
+	int32_t id = s->ids[i];
 
 	return at < t->tokens[id].len ? (unsigned char)tok_text(t, id)[at] : -1;
 }
 
 /* In [lo, hi), whose members agree before @at: the first with byte @at >= @want. */
-static int32_t narrow(const struct tok *t, int32_t lo, int32_t hi, uint32_t at, int want)
+static int32_t narrow(const struct tok *t, const struct tok_sorted *s, int32_t lo, int32_t hi,
+		      uint32_t at, int want)
 {
 	while (lo < hi) {
 		int32_t mid = lo + (hi - lo) / 2;
 
-		if (special_byte(t, mid, at) < want)
+		if (sorted_byte(t, s, mid, at) < want)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -270,28 +278,35 @@ static int32_t narrow(const struct tok *t, int32_t lo, int32_t hi, uint32_t at, 
 	return lo;
 }
 
-/* User-defined tokens are part of the text; the others only if the caller says so. */
-static bool allowed(const struct tok *t, int32_t id, bool control)
+/* The longest token of @s that @text starts with, of all or of the user-defined ones. */
+static int32_t longest(const struct tok *t, const struct tok_sorted *s, const char *text,
+		       size_t len, bool all)
 {
-	return control || t->tokens[id].type == TOK_TYPE_USER;
-}
+	int32_t lo = 0, hi = s->n, best = -1;
 
-int32_t tok_match_special(const struct tok *t, const char *s, size_t len, bool control)
-{
-	int32_t lo = 0, hi = t->n_special, best = -1;
-
-	if (!len || !t->special_first[(unsigned char)s[0]])
-		return -1;
 	for (uint32_t at = 0; lo < hi; at++) {
-		int32_t end = narrow(t, lo, hi, at, 0);
+		int32_t end = narrow(t, s, lo, hi, at, 0);
 
 		/* At most one ends here. */
-		if (lo < end && allowed(t, t->special[lo], control))
-			best = t->special[lo];
+		if (lo < end && (all || t->tokens[s->ids[lo]].type == TOK_TYPE_USER))
+			best = s->ids[lo];
 		if (at >= len)
 			break;
-		lo = narrow(t, end, hi, at, (unsigned char)s[at]);
-		hi = narrow(t, lo, hi, at, (unsigned char)s[at] + 1);
+		lo = narrow(t, s, end, hi, at, (unsigned char)text[at]);
+		hi = narrow(t, s, lo, hi, at, (unsigned char)text[at] + 1);
 	}
 	return best;
+}
+
+/* User-defined tokens are part of the text; the others only if the caller says so. */
+int32_t tok_match_special(const struct tok *t, const char *s, size_t len, bool control)
+{
+	if (!len || !t->special_first[(unsigned char)s[0]])
+		return -1;
+	return longest(t, &t->special, s, len, control);
+}
+
+int32_t tok_match_word(const struct tok *t, const char *s, size_t len)
+{
+	return longest(t, &t->words, s, len, true);
 }

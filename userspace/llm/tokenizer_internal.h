@@ -7,6 +7,7 @@
 enum tok_kind {
 	TOK_SPM,	/* SentencePiece BPE: merges by score, byte fallback */
 	TOK_BPE,	/* byte-level BPE: merges by rank within pieces of text */
+	TOK_WPM,	/* WordPiece: the longest token, again and again, in folded words */
 };
 
 enum tok_pre {
@@ -41,11 +42,17 @@ struct tok_merge {
 	int32_t id;		/* what they become; -1: empty slot */
 };
 
+/* Tokens in the order of their spelling, none spelled as another. */
+struct tok_sorted {
+	int32_t *ids;
+	int32_t n;
+};
+
 struct tok {
 	enum tok_kind kind;
 	enum tok_pre pre;
 	bool add_bos, add_eos, add_space, ignore_merges;
-	int32_t bos, eos, eot, unk;
+	int32_t bos, eos, eot, unk;	/* WordPiece: bos is CLS, eos is SEP */
 
 	int32_t n;
 	struct tok_token *tokens;
@@ -65,9 +72,8 @@ struct tok {
 	struct tok_merge *merges;
 	uint32_t merge_bits;	/* log2 of the table's slots */
 
-	/* Control, unknown and user-defined tokens, sorted by spelling. */
-	int32_t *special;
-	int32_t n_special;
+	struct tok_sorted special;	/* control, unknown and user-defined tokens */
+	struct tok_sorted words;	/* WordPiece: all others */
 	bool special_first[256];	/* some special starts with this byte */
 };
 
@@ -75,13 +81,15 @@ struct tok {
 int tok_load(struct tok *t, const struct gguf *g, struct hearth_err *err);
 /* Index tables over the loaded tokens (tokenizer_index.c) */
 int tok_index_tokens(struct tok *t, struct hearth_err *err);
-int tok_index_specials(struct tok *t, struct hearth_err *err);
+int tok_index_sorted(struct tok *t, struct hearth_err *err);
 int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err);
 int tok_add_merge(struct tok *t, int32_t left, int32_t right, uint32_t rank, int32_t id);
 int32_t tok_lookup(const struct tok *t, const char *s, size_t len);
 const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right);
 /* The longest special that @s starts with, or -1. */
 int32_t tok_match_special(const struct tok *t, const char *s, size_t len, bool control);
+/* The longest word or piece of one that @s starts with, or -1. */
+int32_t tok_match_word(const struct tok *t, const char *s, size_t len);
 
 static inline const char *tok_text(const struct tok *t, int32_t id)
 {
@@ -114,6 +122,9 @@ int tok_merge_text(const struct tok *t, struct tok_work *w, const char *text, si
 		   struct tok_out *out);
 void tok_work_free(struct tok_work *w);
 
+/* WordPiece (tokenizer_wpm.c) */
+int tok_encode_wpm(const struct tok *t, const char *text, size_t len, struct tok_out *out);
+
 /* Pre-tokenizers (tokenizer_pre.c): bytes of the first piece of a text; 0 < n <= len. */
 size_t tok_next_piece(enum tok_pre pre, const char *text, size_t len);
 
@@ -123,9 +134,14 @@ enum tok_class {
 	TOK_LETTER,
 	TOK_NUMBER,
 	TOK_SPACE,
+	TOK_PUNCTUATION,
+	TOK_CONTROL,
+	TOK_MARK,	/* non-spacing */
 };
 
 enum tok_class tok_class(uint32_t cp);
+/* The letter without its accents and its case. */
+uint32_t tok_fold(uint32_t cp);
 /*
  * Length of the character at @s and its code point. A byte that starts no
  * well-formed character is one of its own, with a code point beyond Unicode.

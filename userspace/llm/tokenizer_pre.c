@@ -21,6 +21,9 @@ static struct look look(const char *s, size_t len, size_t at)
 		return l;
 	l.n = tok_utf8(s + at, len - at, &l.cp);
 	l.class = tok_class(l.cp);
+	/* The expressions know no other classes. */
+	if (l.class > TOK_SPACE)
+		l.class = TOK_OTHER;
 	return l;
 }
 

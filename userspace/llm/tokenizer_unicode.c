@@ -12,12 +12,35 @@ enum tok_class tok_class(uint32_t cp)
 	while (hi - lo > 1) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (class_table[mid] >> 2 <= cp)
+		if (class_table[mid] >> 3 <= cp)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	return class_table[lo] & 3;
+	return class_table[lo] & 7;
+}
+
+uint32_t tok_fold(uint32_t cp)
+{
+	size_t lo = 0, hi = sizeof(fold_table) / sizeof(fold_table[0]);
+	uint32_t at, to, mode;
+
+	while (hi - lo > 1) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (fold_table[mid][0] >> 8 <= cp)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	/* Modes: all to one letter, each to its own, every second one. */
+	mode = fold_table[lo][1] & 3;
+	to = fold_table[lo][1] >> 2;
+	at = cp - (fold_table[lo][0] >> 8);
+	if (cp < fold_table[lo][0] >> 8 ||
+	    at > (fold_table[lo][0] & 0xff) * (mode == 2 ? 2 : 1) || (mode == 2 && at % 2))
+		return cp;
+	return mode ? to + at : to;
 }
 
 static bool tail(const unsigned char *s, size_t n, uint32_t *cp)

@@ -96,7 +96,7 @@ static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
 		out[0] = (char)b;
 		k->len = 1;
 	} else if (k->type == TOK_TYPE_NORMAL || k->type == TOK_TYPE_UNUSED) {
-		k->len = t->kind == TOK_SPM ? unescape(out, s) : unmap(out, s);
+		k->len = t->kind == TOK_BPE ? unmap(out, s) : unescape(out, s);
 	} else {
 		memcpy(out, s.ptr, s.len);
 		k->len = s.len;
@@ -211,16 +211,25 @@ static int load_flag(const struct gguf *g, const char *key, bool *out, struct he
 	return ret == -ENOENT ? 0 : ret;
 }
 
+/* Keys and defaults by kind; the separator's key is misspelled in the format itself. */
+static const struct {
+	const char *bos, *eos;
+	int32_t bos_def, eos_def, unk_def;
+} id_keys[] = {
+	[TOK_SPM] = { KEY("bos_token_id"), KEY("eos_token_id"), 1, 2, 0 },
+	[TOK_BPE] = { KEY("bos_token_id"), KEY("eos_token_id"), -1, -1, -1 },
+	[TOK_WPM] = { KEY("cls_token_id"), KEY("seperator_token_id"), 101, 102, 100 },
+};
+
 static int load_ids(struct tok *t, const struct gguf *g, struct hearth_err *err)
 {
-	bool spm = t->kind == TOK_SPM;
 	int ret;
 
-	ret = load_id(t, g, KEY("bos_token_id"), spm ? 1 : -1, &t->bos, err);
+	ret = load_id(t, g, id_keys[t->kind].bos, id_keys[t->kind].bos_def, &t->bos, err);
 	if (!ret)
-		ret = load_id(t, g, KEY("eos_token_id"), spm ? 2 : -1, &t->eos, err);
+		ret = load_id(t, g, id_keys[t->kind].eos, id_keys[t->kind].eos_def, &t->eos, err);
 	if (!ret)
-		ret = load_id(t, g, KEY("unknown_token_id"), spm ? 0 : -1, &t->unk, err);
+		ret = load_id(t, g, KEY("unknown_token_id"), id_keys[t->kind].unk_def, &t->unk, err);
 	if (!ret)
 		ret = load_id(t, g, KEY("eot_token_id"), -1, &t->eot, err);
 	if (!ret)
@@ -293,8 +302,14 @@ static int load_kind(struct tok *t, const struct gguf *g, struct hearth_err *err
 		t->kind = TOK_BPE;
 		return load_pre(t, g, err);
 	}
+	if (gguf_str_eq(s, "bert")) {
+		t->kind = TOK_WPM;
+		t->add_bos = true;
+		t->add_eos = true;
+		return 0;
+	}
 	return hearth_err_set(err, -EOPNOTSUPP,
-			      "tokenizer: " KEY("model") ": '%.*s' is not supported (llama and gpt2 are)",
+			      "tokenizer: " KEY("model") ": '%.*s' is not supported (llama, gpt2 and bert are)",
 			      (int)(s.len < 40 ? s.len : 40), s.ptr);
 }
 
@@ -402,8 +417,8 @@ static void set_rstrip(struct tok *t, const struct gguf *g)
 	if (gguf_get_str(g, "general.name", &name, NULL) ||
 	    (!contains_fold(name, "phi-3") && !contains_fold(name, "phi3")))
 		return;
-	for (int32_t i = 0; i < t->n_special; i++)
-		t->tokens[t->special[i]].rstrip = true;
+	for (int32_t i = 0; i < t->special.n; i++)
+		t->tokens[t->special.ids[i]].rstrip = true;
 	for (size_t i = 0; i < ARRAY_SIZE(keep); i++) {
 		int32_t id = tok_find_special(t, keep[i], strlen(keep[i]));
 
@@ -425,7 +440,7 @@ int tok_load(struct tok *t, const struct gguf *g, struct hearth_err *err)
 	if (!ret)
 		ret = tok_index_tokens(t, err);
 	if (!ret)
-		ret = tok_index_specials(t, err);
+		ret = tok_index_sorted(t, err);
 	if (!ret && t->kind == TOK_BPE)
 		ret = load_merges(t, g, err);
 	if (ret)
