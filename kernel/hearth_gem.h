@@ -10,6 +10,7 @@
 #include <drm/drm_gem.h>
 
 struct dma_buf;
+struct dma_buf_attachment;
 struct drm_device;
 struct drm_file;
 struct hearth_device;
@@ -55,6 +56,13 @@ struct hearth_bo {
 	 * Protected by the reservation.
 	 */
 	struct sg_table *sgt_ro;
+
+	/**
+	 * @attach_ro: Attachment behind @sgt_ro. It is another one because an
+	 * exporter may keep one mapping for each attachment, with its
+	 * direction. Protected by the reservation.
+	 */
+	struct dma_buf_attachment *attach_ro;
 
 	/** @flags: Mask of &enum drm_hearth_bo_flags. Immutable. */
 	u32 flags;

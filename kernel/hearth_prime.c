@@ -136,10 +136,10 @@ struct drm_gem_object *hearth_gem_prime_import(struct drm_device *drm, struct dm
 	return obj;
 }
 
-static struct sg_table *hearth_prime_map_locked(struct hearth_bo *bo,
-						enum dma_data_direction dir)
+static struct sg_table *hearth_prime_map_attachment(struct hearth_bo *bo,
+						    struct dma_buf_attachment *attach,
+						    enum dma_data_direction dir)
 {
-	struct dma_buf_attachment *attach = bo->base.import_attach;
 	struct sg_table *sgt;
 	int ret;
 
@@ -157,42 +157,84 @@ static struct sg_table *hearth_prime_map_locked(struct hearth_bo *bo,
 	return sgt;
 }
 
-/* The device's view of a foreign buffer, for as long as we have it. */
-struct sg_table *hearth_prime_map_dma(struct hearth_bo *bo, bool readonly)
+/* Takes over @spare if the read-only attachment is wanted and not there. */
+static struct sg_table *hearth_prime_map_locked(struct hearth_bo *bo, bool readonly,
+						struct dma_buf_attachment **spare)
 {
 	enum dma_data_direction dir = readonly ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
 	struct sg_table **slot = readonly ? &bo->sgt_ro : &bo->sgt_rw;
 	struct sg_table *sgt;
-	int ret, idx;
 
-	if (!drm_dev_enter(bo->base.dev, &idx))
-		return ERR_PTR(-ENODEV);
+	if (readonly && !bo->attach_ro) {
+		bo->attach_ro = *spare;
+		*spare = NULL;
+	}
+	if (*slot)
+		return *slot;
+
+	sgt = hearth_prime_map_attachment(bo, readonly ? bo->attach_ro : bo->base.import_attach,
+					  dir);
+	if (!IS_ERR(sgt))
+		*slot = sgt;
+	return sgt;
+}
+
+static struct sg_table *hearth_prime_attach_and_map(struct hearth_bo *bo, bool readonly)
+{
+	struct dma_buf *dma_buf = bo->base.import_attach->dmabuf;
+	struct dma_buf_attachment *spare = NULL;
+	struct sg_table *sgt;
+	int ret;
+
+	/* It may take the reservation. */
+	if (readonly && !READ_ONCE(bo->attach_ro)) {
+		spare = dma_buf_attach(dma_buf, bo->base.dev->dev);
+		if (IS_ERR(spare))
+			return ERR_CAST(spare);
+	}
 
 	ret = dma_resv_lock_interruptible(bo->base.resv, NULL);
 	if (ret) {
 		sgt = ERR_PTR(ret);
-		goto out_exit;
+	} else {
+		sgt = hearth_prime_map_locked(bo, readonly, &spare);
+		dma_resv_unlock(bo->base.resv);
 	}
-	sgt = *slot ?: hearth_prime_map_locked(bo, dir);
-	if (!IS_ERR(sgt))
-		*slot = sgt;
-	dma_resv_unlock(bo->base.resv);
+	if (spare)
+		dma_buf_detach(dma_buf, spare);
+	return sgt;
+}
 
-out_exit:
+/* The device's view of a foreign buffer, for as long as we have it. */
+struct sg_table *hearth_prime_map_dma(struct hearth_bo *bo, bool readonly)
+{
+	struct sg_table *sgt;
+	int idx;
+
+	if (!drm_dev_enter(bo->base.dev, &idx))
+		return ERR_PTR(-ENODEV);
+
+	sgt = hearth_prime_attach_and_map(bo, readonly);
 	drm_dev_exit(idx);
 	return sgt;
 }
 
+/* The device no longer has it: at its removal, or at the end of the buffer. */
 void hearth_prime_unmap_dma(struct hearth_bo *bo)
 {
-	struct dma_buf_attachment *attach = bo->base.import_attach;
+	struct dma_buf_attachment *attach_ro;
 
 	dma_resv_lock(bo->base.resv, NULL);
+	attach_ro = bo->attach_ro;
 	if (bo->sgt_ro)
-		dma_buf_unmap_attachment(attach, bo->sgt_ro, DMA_TO_DEVICE);
+		dma_buf_unmap_attachment(attach_ro, bo->sgt_ro, DMA_TO_DEVICE);
 	if (bo->sgt_rw)
-		dma_buf_unmap_attachment(attach, bo->sgt_rw, DMA_BIDIRECTIONAL);
+		dma_buf_unmap_attachment(bo->base.import_attach, bo->sgt_rw, DMA_BIDIRECTIONAL);
 	bo->sgt_ro = NULL;
 	bo->sgt_rw = NULL;
+	bo->attach_ro = NULL;
 	dma_resv_unlock(bo->base.resv);
+
+	if (attach_ro)
+		dma_buf_detach(bo->base.import_attach->dmabuf, attach_ro);
 }
