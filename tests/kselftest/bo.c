@@ -340,13 +340,14 @@ TEST_F(bo, nothing_is_left)
 
 	if (bos < 0)
 		SKIP("no debugfs");
+	bos = npu_debugfs_until("objects", "bos", 0);
 	fd = npu_open();
 	ASSERT_GE(fd, 0);
 	for (i = 0; i < 100; i++)
 		ASSERT_GT(npu_bo_create(fd, SIZE, 0), 0);
 	EXPECT_EQ(npu_debugfs("objects", "bos"), bos + 100);
 	close(fd);
-	EXPECT_EQ(npu_debugfs("objects", "bos"), bos);
+	EXPECT_EQ(npu_debugfs_until("objects", "bos", bos), bos);
 }
 
 TEST_HARNESS_MAIN

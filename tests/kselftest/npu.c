@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -451,18 +452,33 @@ int64_t npu_fdinfo(int fd, const char *key)
 	return find_number(path, key);
 }
 
-/* The directory is named by the minor; accel devices have one of their own. */
+/* The directory is named by the device or by the minor, as the kernel likes. */
 int64_t npu_debugfs(const char *file, const char *key)
 {
 	static const char *const roots[] = { "accel", "dri" };
-	char path[128];
+	int64_t value = -ENOENT;
+	char pattern[128];
+	glob_t found;
 	int i;
 
-	for (i = 0; i < 2 * 192; i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%d/%s", roots[i / 192], i % 192,
-			 file);
-		if (!access(path, R_OK))
-			return find_number(path, key);
+	for (i = 0; i < 2 && value == -ENOENT; i++) {
+		snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/%s/*/%s", roots[i], file);
+		if (!glob(pattern, 0, NULL, &found))
+			value = find_number(found.gl_pathv[0], key);
+		globfree(&found);
 	}
-	return -ENOENT;
+	return value;
+}
+
+int64_t npu_debugfs_until(const char *file, const char *key, int64_t value)
+{
+	const struct timespec step = { .tv_nsec = 10000000 };
+	int64_t seen = npu_debugfs(file, key);
+	int i;
+
+	for (i = 0; i < 1000 && seen >= 0 && seen != value; i++) {
+		nanosleep(&step, NULL);
+		seen = npu_debugfs(file, key);
+	}
+	return seen;
 }

@@ -100,4 +100,10 @@ int npu_host(const char *wish);
 int64_t npu_fdinfo(int fd, const char *key);
 int64_t npu_debugfs(const char *file, const char *key);
 
+/*
+ * What a debugfs file says once it says @value, or at the end of 10 seconds:
+ * queues and address spaces are freed when the device has let go of them.
+ */
+int64_t npu_debugfs_until(const char *file, const char *key, int64_t value);
+
 #endif /* NPU_H */
