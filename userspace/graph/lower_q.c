@@ -297,7 +297,8 @@ static int emit_requantize(struct hg_lower *l, const struct hg_tensor *from,
 			   struct hg_ref src, struct hg_ref dst)
 {
 	struct hq_quant in = quant(from), out = quant(hg_lower_out(l));
-	bool concat = l->op->kind == HEARTH_CONCAT;
+	/* Signed ones TFLite does not take at all: they are requantized exactly. */
+	bool concat = l->op->kind == HEARTH_CONCAT && from->type == HEARTH_TYPE_U8;
 	uint8_t *table = malloc(256);
 
 	if (!table)
