@@ -203,18 +203,25 @@ static int weights_range(struct hg_compile *c, struct hg_weights *w)
 	return 0;
 }
 
-/* The tensor that reaches beyond the end of the file, for the message */
+/* Does the file reach so far? If not, a tensor is named. */
 static int check_file(const struct hg_compile *c, uint64_t file_bytes)
 {
-	for (uint32_t i = 0; i < c->g->n_tensors; i++) {
-		const struct hg_tensor *t = &c->g->tensors[i];
+	const struct hg_weights *w = &c->p->weights;
 
-		if (t->role == HEARTH_TENSOR_WEIGHTS && t->offset + t->bytes > file_bytes)
-			return hearth_seterr(-EINVAL,
-					     "weights '%s': %llu bytes at %llu, the file has %llu",
-					     t->name, (unsigned long long)t->bytes,
-					     (unsigned long long)t->offset,
-					     (unsigned long long)file_bytes);
+	for (uint32_t i = 0; w->offset + w->bytes > file_bytes && i < c->g->n_ops; i++) {
+		const struct hg_op *op = &c->g->ops[i];
+
+		for (unsigned int k = 0; k < op->n_in; k++) {
+			const struct hg_tensor *t = hg_in(c->g, op, k);
+
+			if (t && t->role == HEARTH_TENSOR_WEIGHTS &&
+			    t->offset + t->bytes > file_bytes)
+				return hearth_seterr(-EINVAL,
+						     "weights '%s': %llu bytes at %llu, the file has %llu",
+						     t->name, (unsigned long long)t->bytes,
+						     (unsigned long long)t->offset,
+						     (unsigned long long)file_bytes);
+		}
 	}
 	return 0;
 }
