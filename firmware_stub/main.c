@@ -14,7 +14,8 @@
 
 const char *argp_program_version = "hearth-npu 0.1";
 
-enum { OPT_SOCKET = 0x100, OPT_CONTROL, OPT_MSIX, OPT_CAPS, OPT_THREADS };
+enum { OPT_SOCKET = 0x100, OPT_CONTROL, OPT_MSIX, OPT_CAPS, OPT_THREADS,
+       OPT_CORES };
 
 static const struct argp_option options[] = {
 	{ "socket", OPT_SOCKET, "PATH", 0, "serve vfio-user here (required)", 0 },
@@ -24,9 +25,14 @@ static const struct argp_option options[] = {
 	{ "caps", OPT_CAPS, "LIST", 0, "a lesser device: ops=~matmul+rope,types=~q4_0,slots=4; "
 	  "without ~ only what is named is left", 0 },
 	{ "threads", OPT_THREADS, "N", 0, "execution engines, 1 to 16 (default 2)", 0 },
+	{ "cores", OPT_CORES, "N", 0, "threads that share the work of one command, 1 to 64 "
+	  "(default: the machine's CPUs, at most 8)", 0 },
 	{ "verbose", 'v', NULL, 0, "tell what happens, on stderr", 0 },
 	{ 0 },
 };
+
+#define MAX_CORES		64
+#define DEFAULT_MAX_CORES	8
 
 struct args {
 	const char *socket;
@@ -34,10 +40,23 @@ struct args {
 	struct npu_opts npu;
 };
 
+static unsigned int parse_count(struct argp_state *state, const char *name, const char *text,
+				unsigned int max)
+{
+	unsigned long n;
+	char *end;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (errno || *text < '0' || *text > '9' || *end || n < 1 || n > max)
+		argp_error(state, "--%s=%s is not 1 to %u", name, text, max);
+	return n;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct args *args = state->input;
-	char error[128], *end;
+	char error[128];
 
 	switch (key) {
 	case OPT_SOCKET:
@@ -54,11 +73,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--caps: %s", error);
 		return 0;
 	case OPT_THREADS:
-		errno = 0;
-		args->npu.workers = strtoul(arg, &end, 10);
-		if (errno || end == arg || *end || args->npu.workers < 1 ||
-		    args->npu.workers > NPU_MAX_WORKERS)
-			argp_error(state, "--threads=%s is not 1 to %d", arg, NPU_MAX_WORKERS);
+		args->npu.workers = parse_count(state, "threads", arg, NPU_MAX_WORKERS);
+		return 0;
+	case OPT_CORES:
+		args->npu.cores = parse_count(state, "cores", arg, MAX_CORES);
 		return 0;
 	case 'v':
 		args->npu.verbose = true;
@@ -116,9 +134,20 @@ static int run(const struct args *args, struct npu *npu, int signal_fd)
 	return 0;
 }
 
+static unsigned int default_cores(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (n < 1)
+		return 1;
+	return n < DEFAULT_MAX_CORES ? n : DEFAULT_MAX_CORES;
+}
+
 int main(int argc, char **argv)
 {
-	struct args args = { .npu = { .caps = npu_caps_full(), .workers = 2 } };
+	struct args args = {
+		.npu = { .caps = npu_caps_full(), .workers = 2, .cores = default_cores() },
+	};
 	struct npu *npu;
 	int signal_fd, ret;
 

@@ -174,24 +174,34 @@ static void init_locks(struct npu *npu)
 	pthread_condattr_destroy(&attr);
 }
 
-static int start_worker(struct npu *npu)
+static void stop_worker(struct npu_worker *w)
+{
+	hk_exec_destroy(w->exec);
+	hk_pool_destroy(w->pool);
+	npu_space_fini(&w->space);
+}
+
+static int start_worker(struct npu *npu, unsigned int cores)
 {
 	struct npu_worker *w = &npu->worker[npu->workers];
 
 	w->npu = npu;
 	npu_space_init(&w->space);
-	w->exec = hk_exec_create(NULL, NULL);
-	if (!w->exec)
-		return -errno;
-	if (pthread_create(&w->thread, NULL, npu_worker_main, w)) {
-		hk_exec_destroy(w->exec);
+	if (cores > 1) {
+		w->pool = hk_pool_create(cores);
+		if (!w->pool)
+			return -errno;
+	}
+	w->exec = hk_exec_create(NULL, w->pool);
+	if (!w->exec || pthread_create(&w->thread, NULL, npu_worker_main, w)) {
+		stop_worker(w);
 		return -EAGAIN;
 	}
 	npu->workers++;
 	return 0;
 }
 
-static int start_threads(struct npu *npu, unsigned int workers)
+static int start_threads(struct npu *npu, const struct npu_opts *opts)
 {
 	if (pthread_create(&npu->firmware, NULL, npu_firmware_main, npu))
 		return -EAGAIN;
@@ -199,8 +209,8 @@ static int start_threads(struct npu *npu, unsigned int workers)
 		npu->heart = 0;
 		return -EAGAIN;
 	}
-	while (npu->workers < workers) {
-		int ret = start_worker(npu);
+	while (npu->workers < opts->workers) {
+		int ret = start_worker(npu, opts->cores);
 
 		if (ret)
 			return ret;
@@ -227,7 +237,7 @@ struct npu *npu_create(const struct npu_opts *opts)
 	npu_inject_init(&npu->inject);
 	init_locks(npu);
 	npu_regs_reset(npu);
-	ret = start_threads(npu, opts->workers);
+	ret = start_threads(npu, opts);
 	if (ret) {
 		npu_destroy(npu);
 		errno = -ret;
@@ -249,11 +259,8 @@ static void stop_threads(struct npu *npu)
 	if (npu->heart)
 		pthread_join(npu->heart, NULL);
 	for (unsigned int i = 0; i < npu->workers; i++) {
-		struct npu_worker *w = &npu->worker[i];
-
-		pthread_join(w->thread, NULL);
-		hk_exec_destroy(w->exec);
-		npu_space_fini(&w->space);
+		pthread_join(npu->worker[i].thread, NULL);
+		stop_worker(&npu->worker[i]);
 	}
 }
 

@@ -25,6 +25,7 @@
 #include <hw/hearth_regs.h>
 
 #include "kernels/exec.h"
+#include "kernels/pool.h"
 #include "npu_inject.h"
 #include "npu_mmu.h"
 #include "npu_space.h"
@@ -119,6 +120,7 @@ struct npu_worker {
 	struct npu *npu;
 	pthread_t thread;
 	struct npu_space space;
+	struct hk_pool *pool;
 	struct hk_exec *exec;
 };
 
@@ -165,6 +167,7 @@ struct npu {
 struct npu_opts {
 	struct npu_caps caps;
 	unsigned int workers;
+	unsigned int cores;	/* threads that share the work of one command; 0 is 1 */
 	bool msix;
 	bool verbose;
 };

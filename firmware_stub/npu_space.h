@@ -8,8 +8,8 @@
 
 #include "npu_mmu.h"
 
-/* Operands of a command, and pieces of weights besides. */
-#define NPU_SPACE_MAPS	16
+/* Most ranges that an op holds at a time, with room to spare. */
+#define NPU_SPACE_MAPS	32
 
 struct npu_space_map {
 	struct npu_access access;
