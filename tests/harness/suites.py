@@ -289,6 +289,25 @@ def check_spdx(ctx):
     return Result('SPDX line in each source', FAIL if bad else PASS, ' '.join(bad[:10]))
 
 
+def check_scripts(ctx):
+    """Each script parses, whether its name ends in .py or .sh or in nothing."""
+    found = {'python': [], 'sh': []}
+    for f in sources(ctx, ['.'], ('',)):
+        path = os.path.join(ctx.top, f)
+        if os.path.islink(path) or os.path.isdir(path):
+            continue
+        with open(path, 'rb') as script:
+            m = re.match(rb'#!/.*\b(python|sh)', script.readline(100))
+        if m:
+            found[m[1].decode()].append(f)
+    parse_only = 'import ast,sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]'
+    each = 'for f; do sh -n "$f" || exit 1; done'
+    return [ctx.step(f'{len(found["python"])} Python scripts parse',
+                     [sys.executable, '-c', parse_only, *found['python']], 'style/python.log'),
+            ctx.step(f'{len(found["sh"])} shell scripts parse',
+                     ['sh', '-c', each, 'sh', *found['sh']], 'style/shell.log')]
+
+
 def kernel_tree(ctx):
     """The sources at the places that they would have in a kernel: checkpatch minds them."""
     tree = os.path.join(ctx.logs, 'style/tree')
@@ -318,16 +337,13 @@ def style(ctx):
     files = [f for f in sources(ctx, STYLE_FOLDERS, ('.c', '.h')) if ctx.wants(f)]
     tree = kernel_tree(ctx)
     results = ctx.parallel(lambda f: check_one(ctx, tool, tree, f), files)
-    results.append(build_modules(ctx, 'W=1', 'check/modules-w1', ctx.kernel, 'W=1'))
-    results.append(build_modules(ctx, 'sparse', 'check/modules-sparse', ctx.kernel, 'C=2',
+    results.append(build_modules(ctx, 'W=1 and sparse', 'check/modules-style', ctx.kernel, 'W=1', 'C=2',
                                  'CF=-D__CHECK_ENDIAN__'))
     doc = os.path.join(kernel['headers'], 'scripts/kernel-doc')
     if files:
         results.append(ctx.step('kernel-doc', ['perl', doc, '-none', *files],
                                 'style/kernel-doc.log', bad=r'warning:|error:'))
-    for script in sources(ctx, ['.'], ('.py',)):
-        results.append(ctx.step(f'python {script}', [sys.executable, '-m', 'py_compile', script],
-                                'style/python.log'))
+    results += check_scripts(ctx)
     results.append(check_spdx(ctx))
     return results
 
