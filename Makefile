@@ -4,6 +4,7 @@
 BUILD   ?= build
 KERNEL  ?= 6.12-amd64
 JOBS    ?= $(shell nproc)
+export V
 PREFIX  ?= /usr/local
 
 Q       := @
@@ -14,7 +15,7 @@ all: userspace ## build the library, the tool, the emulated NPU and the tests
 help: ## say what can be made
 	$(Q)sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	$(Q)echo
-	$(Q)echo "  BUILD=dir KERNEL=$(KERNEL) JOBS=n PREFIX=$(PREFIX) KDIR=headers HEARTH_MODELS=dir"
+	$(Q)echo "  BUILD=dir KERNEL=$(KERNEL) JOBS=n PREFIX=$(PREFIX) KDIR=headers V=1 HEARTH_MODELS=dir"
 
 packages:
 	$(Q)scripts/setup --packages-only
@@ -23,20 +24,20 @@ setup: ## install packages, fetch QEMU and the guest's kernel into the cache
 	$(Q)scripts/setup qemu $(KERNEL)
 
 $(BUILD)/build.ninja:
-	$(Q)meson setup $(BUILD) --prefix=$(PREFIX) >$(BUILD).log 2>&1 || \
-		{ tail -20 $(BUILD).log; echo "make: meson setup failed, see $(BUILD).log"; exit 1; }
-	$(Q)mv $(BUILD).log $(BUILD)/meson-setup.log
+	$(Q)scripts/step "configure $(BUILD)" meson setup $(BUILD) --prefix=$(PREFIX)
 
+# In a make of its own: before "packages" there may be no compiler to configure.
 userspace: packages
 	$(Q)$(MAKE) --no-print-directory -s $(BUILD)/build.ninja
-	$(Q)ninja -C $(BUILD) -j$(JOBS) --quiet
+	$(Q)scripts/step "library, tool, emulated NPU, tests" ninja -C $(BUILD) -j$(JOBS)
 
 ifdef KDIR
 modules: packages
-	$(Q)scripts/build-modules $(KDIR) $(BUILD)/kernel/kdir -j$(JOBS)
+	$(Q)scripts/step "hearth.ko for $(KDIR)" scripts/build-modules $(KDIR) $(BUILD)/kernel/kdir -j$(JOBS)
 else
 modules: setup ## build hearth.ko against the guest's kernel, or against KDIR=headers
-	$(Q)scripts/build-modules "$$(scripts/testbed.py --get $(KERNEL) headers)" $(kver) -j$(JOBS)
+	$(Q)scripts/step "hearth.ko for Linux $(KERNEL)" scripts/build-modules \
+		"$$(scripts/testbed.py --get $(KERNEL) headers)" $(kver) -j$(JOBS)
 endif
 
 demo: setup userspace modules ## a phone in QEMU runs two models on the NPU, then on the CPU
@@ -58,6 +59,6 @@ install: userspace ## install library, tool and headers under PREFIX (DESTDIR is
 	$(Q)meson install -C $(BUILD) --no-rebuild
 
 clean: ## remove what was built; the cache stays
-	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD).log
+	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
 
 .PHONY: all help packages setup userspace modules demo check shell bench debug-kernel install clean
