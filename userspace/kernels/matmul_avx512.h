@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Blocks of sixteen rows turned so that lane i holds four neighbours of row i;
+ * one VNNI instruction then multiplies them with four broadcast activations.
+ * It takes unsigned weights: what was added to make them so is taken off by
+ * the start value, -bias * sum(x).
+ */
+#ifndef HEARTH_KERNELS_MATMUL_AVX512_H
+#define HEARTH_KERNELS_MATMUL_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels/f16.h"
+#include "kernels/matmul_isa.h"
+
+#define ROWS	16
+
+#define HK_INLINE static inline __attribute__((always_inline))
+
+/* 32 elements of sixteen rows: group g holds elements 4g to 4g + 3. */
+struct turned {
+	__m512i group[8];
+};
+
+/* Scales and offsets of a block's units: lane i is row i. */
+struct scales {
+	__m512 d[16], m[16];
+};
+
+/* 16 bytes of the rows @i, @i + 4, @i + 8, @i + 12. */
+HK_INLINE __m512i load_rows(const uint8_t *const w[ROWS], int i, uint64_t at)
+{
+	__m128i a = _mm_loadu_si128((const __m128i *)(w[i] + at));
+	__m128i b = _mm_loadu_si128((const __m128i *)(w[i + 4] + at));
+	__m128i c = _mm_loadu_si128((const __m128i *)(w[i + 8] + at));
+	__m128i d = _mm_loadu_si128((const __m128i *)(w[i + 12] + at));
+	__m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+	__m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);
+
+	return _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
+}
+
+/* Within each 128 bits a transpose of 4 x 4 words: rows in, groups out. */
+HK_INLINE void turn(const __m512i row[4], __m512i group[4])
+{
+	__m512i a = _mm512_unpacklo_epi32(row[0], row[1]);
+	__m512i b = _mm512_unpackhi_epi32(row[0], row[1]);
+	__m512i c = _mm512_unpacklo_epi32(row[2], row[3]);
+	__m512i d = _mm512_unpackhi_epi32(row[2], row[3]);
+
+	group[0] = _mm512_unpacklo_epi64(a, c);
+	group[1] = _mm512_unpackhi_epi64(a, c);
+	group[2] = _mm512_unpacklo_epi64(b, d);
+	group[3] = _mm512_unpackhi_epi64(b, d);
+}
+
+/* Four products summed, in each lane, for four words of activations. */
+HK_INLINE __m512i dot16(__m512i sum, const __m512i group[4], const int8_t *x)
+{
+	for (int g = 0; g < 4; g++) {
+		int32_t four;
+
+		memcpy(&four, x + 4 * g, sizeof(four));
+		sum = _mm512_dpbusd_epi32(sum, group[g], _mm512_set1_epi32(four));
+	}
+	return sum;
+}
+
+HK_INLINE __m512 add_unit(__m512 acc, __m512 dw, float dx, __m512i sum)
+{
+	return _mm512_fmadd_ps(_mm512_mul_ps(dw, _mm512_set1_ps(dx)),
+			       _mm512_cvtepi32_ps(sum), acc);
+}
+
+/* Adds a block to the sum of input row @at. */
+HK_INLINE __m512 add_32(__m512 acc, const struct turned *w, __m512 d,
+			const struct hk_act *act, uint64_t at, int bias)
+{
+	const int8_t *x = act->q + at * HK_ACT_BLOCK;
+	const int32_t *sum = act->sum + 2 * at;
+	__m512i a = _mm512_set1_epi32(-bias * (sum[0] + sum[1]));
+	__m512i b = _mm512_setzero_si512();
+
+	a = dot16(a, w->group, x);
+	b = dot16(b, w->group + 4, x + 16);
+	return add_unit(acc, d, act->d[at], _mm512_add_epi32(a, b));
+}
+
+/*
+ * Sixteen rows are more streams than the hardware follows well, but together
+ * they are contiguous, and so is the next tile: fetch from it what corresponds
+ * to the @bytes of each row that come next. Beyond the end it is only a hint.
+ */
+HK_INLINE void prefetch_next(const struct hk_matmul *m, const uint8_t *first,
+			     uint64_t block, uint32_t bytes)
+{
+	const uint8_t *p = first + ROWS * (m->row_bytes + block * bytes);
+
+	for (uint32_t at = 0; at < ROWS * bytes; at += 64)
+		_mm_prefetch((const char *)p + at, _MM_HINT_T1);
+}
+
+/* An f16 of each row. */
+HK_INLINE __m512 load_f16(const uint8_t *const w[ROWS], uint64_t at)
+{
+	uint16_t d[ROWS];
+
+	for (int i = 0; i < ROWS; i++)
+		memcpy(&d[i], w[i] + at, sizeof(d[i]));
+	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)d));
+}
+
+/* 32 bytes of each row from @at on, with @flip on each. */
+HK_INLINE void load_i8(struct turned *t, const uint8_t *const w[ROWS], uint64_t at,
+		       uint8_t flip)
+{
+	__m512i row[4];
+
+	for (int h = 0; h < 2; h++) {
+		for (int i = 0; i < 4; i++)
+			row[i] = _mm512_xor_si512(load_rows(w, i, at + 16 * h),
+						  _mm512_set1_epi8((char)flip));
+		turn(row, t->group + 4 * h);
+	}
+}
+
+/*
+ * What 32 elements, turned in @t, add to the sum of input row @at; their first
+ * unit is @u.
+ */
+HK_INLINE __m512 add_block(__m512 acc, const struct scales *s, const struct turned *t,
+			   const struct hk_act *act, uint64_t at, int u, const int unit,
+			   const bool min, const int bias)
+{
+	const int8_t *x = act->q + at * HK_ACT_BLOCK;
+	const int32_t *sum = act->sum + 2 * at;
+	float dx = act->d[at];
+
+	if (unit == 32) {
+		acc = add_32(acc, t, s->d[u], act, at, bias);
+		return !min ? acc : add_unit(acc, s->m[u], dx,
+					     _mm512_set1_epi32(sum[0] + sum[1]));
+	}
+	for (int h = 0; h < 2; h++) {
+		__m512i dot = _mm512_set1_epi32(-bias * sum[h]);
+
+		dot = dot16(dot, t->group + 4 * h, x + 16 * h);
+		acc = add_unit(acc, s->d[u + h], dx, dot);
+		if (min)
+			acc = add_unit(acc, s->m[u + h], dx, _mm512_set1_epi32(sum[h]));
+	}
+	return acc;
+}
+
+/* The same for every input row; @block counts blocks of 32 from the row's start. */
+HK_INLINE void add_rows(const struct hk_matmul *m, float acc[][ROWS],
+			const struct scales *s, const struct turned *t, uint64_t block,
+			int u, const int unit, const bool min, const int bias)
+{
+	uint64_t at = block * m->rows;
+
+	for (uint32_t r = 0; r < m->rows; r++, at++) {
+		__m512 sum = _mm512_load_ps(acc[r]);
+
+		sum = add_block(sum, s, t, &m->act, at, u, unit, min, bias);
+		_mm512_store_ps(acc[r], sum);
+	}
+}
+
+/* All of a tile's blocks, from the row pointers @w on. */
+typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS],
+			     float acc[][ROWS]);
+
+void hk_q4_k_rows_avx512(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
+void hk_q5_k_rows_avx512(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
+void hk_q6_k_rows_avx512(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
+
+#endif /* HEARTH_KERNELS_MATMUL_AVX512_H */
