@@ -327,7 +327,8 @@ static void tables_hold_functions(void **state)
 		{ HEARTH_RELU6, 0.1f, 6 / 255.f, 3, -128, 0.51, relu6 },
 		{ HEARTH_LOGISTIC, 0.1f, 1 / 256.f, 3, -128, 0.51, logistic },
 		{ HEARTH_TANH, 0.05f, 1 / 128.f, -9, 0, 0.51, tanh },
-		{ HEARTH_LEAKY_RELU, 0.1f, 0.08f, 3, -20, 0.51, leaky },
+		/* rounded twice, as TFLite does */
+		{ HEARTH_LEAKY_RELU, 0.1f, 0.08f, 3, -20, 0.76, leaky },
 		{ HEARTH_HARD_SWISH, 0.05f, 0.04f, 3, -110, 1.01, hard_swish },
 		{ HEARTH_QUANTIZE, 0.1f, 0.07f, 3, -20, 0.51, same },
 	};
