@@ -61,6 +61,7 @@ static void hearth_vm_destroy(struct hearth_vm *vm)
 	atomic_dec(&hdev->mm.nr_vms);
 	/* Frees it. */
 	drm_gpuvm_put(&vm->base);
+	drm_dev_put(&hdev->base);
 }
 
 static void hearth_vm_release_work(struct work_struct *work)
@@ -162,6 +163,8 @@ static struct hearth_vm *hearth_vm_create(struct hearth_device *hdev)
 	}
 	hearth_vm_init_gpuvm(vm, resv_obj);
 
+	/* It may outlive the file, and with it the last open of the device. */
+	drm_dev_get(&hdev->base);
 	atomic_inc(&hdev->mm.nr_vms);
 	mutex_lock(&hdev->mm.lock);
 	list_add(&vm->node, &hdev->mm.vms);

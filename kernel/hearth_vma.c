@@ -6,6 +6,7 @@
 #include <linux/dma-resv.h>
 #include <linux/slab.h>
 
+#include <drm/drm_drv.h>
 #include <drm/drm_gem.h>
 #include <drm/drm_gpuvm.h>
 #include <drm/drm_print.h>
@@ -280,6 +281,9 @@ int hearth_bind_op_run(struct hearth_vm *vm, struct hearth_bind_op *op)
 {
 	struct hearth_bind_run run = { .vm = vm, .op = op };
 	int ret, flushed;
+
+	if (drm_dev_is_unplugged(&vm->hdev->base))
+		return -ENODEV;
 
 	mutex_lock(&vm->op_lock);
 	if (vm->unusable) {
