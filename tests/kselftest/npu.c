@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,6 +235,13 @@ static int sync_file_status(int sync_fd)
 	if (ret)
 		return ret;
 	return info.status == 1 ? 0 : info.status ? info.status : -EBUSY;
+}
+
+int npu_sync_file_wait(int sync_fd, int ms)
+{
+	struct pollfd pfd = { .fd = sync_fd, .events = POLLIN };
+
+	return poll(&pfd, 1, ms) == 1 ? sync_file_status(sync_fd) : -ETIME;
 }
 
 static int export_sync_file(int fd, uint32_t handle)

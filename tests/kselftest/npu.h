@@ -59,6 +59,9 @@ int npu_syncobj_wait(int fd, uint32_t handle, uint64_t point, uint64_t ns);
 /* The error of its fence, 0, or -EBUSY while it has not signalled. */
 int npu_syncobj_status(int fd, uint32_t handle, uint64_t point);
 
+/* The same of a sync_file, once it has signalled; -ETIME after @ms. */
+int npu_sync_file_wait(int sync_fd, int ms);
+
 struct drm_hearth_sync npu_wait(uint32_t handle, uint64_t point);
 struct drm_hearth_sync npu_signal(uint32_t handle, uint64_t point);
 
