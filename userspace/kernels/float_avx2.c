@@ -176,6 +176,63 @@ static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
 		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
 }
 
+/* Rounded quotients of eight elements, ties to even by the current mode. */
+HK_INLINE __m256i quotients(const float *x, __m256 id)
+{
+	return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), id));
+}
+
+HK_INLINE int32_t sum8(__m256i v)
+{
+	__m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+
+	s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+	return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+
+/* The largest magnitude of 32 elements, as bits: infinity and NaN are on top. */
+HK_INLINE uint32_t max_bits(const float *x)
+{
+	const __m256i mask = _mm256_set1_epi32(0x7fffffff);
+	__m256i max = _mm256_setzero_si256();
+	__m128i m;
+
+	for (int i = 0; i < HK_ACT_BLOCK; i += 8) {
+		__m256i v = _mm256_loadu_si256((const __m256i *)(x + i));
+
+		max = _mm256_max_epu32(max, _mm256_and_si256(v, mask));
+	}
+	m = _mm_max_epu32(_mm256_castsi256_si128(max), _mm256_extracti128_si256(max, 1));
+	m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4e));
+	return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(m, _mm_shuffle_epi32(m, 0xb1)));
+}
+
+/* See hk_body_quantize() for the rules. */
+static void quantize(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
+{
+	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+
+	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
+		uint64_t at = (uint64_t)b * act->rows + row;
+		float amax = hk_f32_from_bits(max_bits(x));
+		__m256i v[4], q;
+
+		if (hk_f32_bits(amax) >= 0x7f800000 || hk_f32_bits(amax) < 0x0d800000) {
+			hk_quantize_odd(act, at, hk_f32_bits(amax));
+			continue;
+		}
+		act->d[at] = amax / 127.0f;
+		for (int i = 0; i < 4; i++)
+			v[i] = quotients(x + 8 * i, _mm256_set1_ps(127.0f / amax));
+		act->sum[2 * at] = sum8(_mm256_add_epi32(v[0], v[1]));
+		act->sum[2 * at + 1] = sum8(_mm256_add_epi32(v[2], v[3]));
+		q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
+				       _mm256_packs_epi32(v[2], v[3]));
+		_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK),
+				    _mm256_permutevar8x32_epi32(q, order));
+	}
+}
+
 static float sum_squares(const float *x, uint32_t n)
 {
 	return dot1(x, (const uint8_t *)x, HEARTH_TYPE_F32, n);
@@ -227,7 +284,7 @@ void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.weighted_sum = weighted_sum, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \
-	.quantize = hk_body_quantize
+	.quantize = quantize
 
 const struct hk_float_kernels hk_float_avx2 = {
 	AVX2_KERNELS,

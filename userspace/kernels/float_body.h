@@ -152,6 +152,13 @@ static inline void hk_body_get_row(float *y, const uint8_t *row, unsigned int ty
  * top. A block with one of those has no scale: NaN, for the output to be NaN.
  * A block of nothing but values below 2^-100 is zero.
  */
+static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32_t max)
+{
+	act->d[at] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
+	act->sum[2 * at] = act->sum[2 * at + 1] = 0;
+	memset(act->q + at * HK_ACT_BLOCK, 0, HK_ACT_BLOCK);
+}
+
 static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, const float *x,
 				    uint32_t n)
 {
@@ -167,12 +174,11 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 
 			max = mag > max ? mag : max;
 		}
-		sum[0] = sum[1] = 0;
 		if (max >= 0x7f800000 || max < 0x0d800000) {
-			act->d[at] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
-			memset(q, 0, HK_ACT_BLOCK);
+			hk_quantize_odd(act, at, max);
 			continue;
 		}
+		sum[0] = sum[1] = 0;
 		act->d[at] = hk_f32_from_bits(max) / 127.0f;
 		id = 127.0f / hk_f32_from_bits(max);
 		for (int i = 0; i < HK_ACT_BLOCK; i++) {
