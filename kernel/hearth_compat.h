@@ -69,7 +69,9 @@ static inline int hearth_sched_job_init(struct drm_sched_job *job,
 /* Binds change lists of mappings where fences are signalled: not under reservations. */
 #ifdef HEARTH_HAVE_GPUVM_IMMEDIATE
 #define HEARTH_GPUVM_FLAGS (DRM_GPUVM_RESV_PROTECTED | DRM_GPUVM_IMMEDIATE_MODE)
-#define hearth_gem_gpuva_set_lock(obj, lock) do { } while (0)
+static inline void hearth_gem_gpuva_set_lock(struct drm_gem_object *obj, struct mutex *lock)
+{
+}
 #else
 #define HEARTH_GPUVM_FLAGS DRM_GPUVM_RESV_PROTECTED
 #define hearth_gem_gpuva_set_lock(obj, lock) drm_gem_gpuva_set_lock(obj, lock)
@@ -112,9 +114,10 @@ static inline void hearth_wedged_event(struct drm_device *drm)
 	drm_dev_wedged_event(drm, DRM_WEDGE_RECOVERY_REBIND, NULL);
 #else
 	static const char wedged[] = "WEDGED=rebind";
+	struct drm_minor *minor = drm->accel ?: drm->primary;
 	char *env[2] = { (char *)wedged, NULL };
 
-	kobject_uevent_env(&drm->primary->kdev->kobj, KOBJ_CHANGE, env);
+	kobject_uevent_env(&minor->kdev->kobj, KOBJ_CHANGE, env);
 #endif
 }
 

@@ -58,8 +58,20 @@ struct hearth_fw {
 	/** @event_ring: Event ring. */
 	struct hearth_hw_event *event_ring;
 
-	/** @args_dma: Bus addresses of the five above. */
-	dma_addr_t args_dma, host_dma, page_dma, admin_dma, event_dma;
+	/** @args_dma: Bus address of @args. */
+	dma_addr_t args_dma;
+
+	/** @host_dma: Bus address of @host. */
+	dma_addr_t host_dma;
+
+	/** @page_dma: Bus address of @page. */
+	dma_addr_t page_dma;
+
+	/** @admin_dma: Bus address of @admin_ring. */
+	dma_addr_t admin_dma;
+
+	/** @event_dma: Bus address of @event_ring. */
+	dma_addr_t event_dma;
 
 	/** @lock: Protects @state, @calls, @cookie, @admin_insert, @contexts. */
 	spinlock_t lock;

@@ -213,6 +213,9 @@ static int hearth_fw_boot(struct hearth_device *hdev)
 	struct hearth_fw *fw = hdev->fw;
 	int ret;
 
+	/* A function that did not come back from D3 need not read all ones. */
+	if (hearth_read(hdev, HEARTH_REG_ID) != HEARTH_ID)
+		return -ENODEV;
 	ret = hearth_fw_hw_reset(hdev);
 	if (ret)
 		return ret;

@@ -3,6 +3,8 @@
  * The event ring. All that is in it was written by firmware: an entry is
  * copied once, and what does not fit what we asked for ends in a reset.
  */
+#include <linux/dma-fence.h>
+
 #include <drm/drm_print.h>
 
 #include "hearth_device.h"
@@ -56,8 +58,10 @@ void hearth_fw_process_events(struct hearth_device *hdev)
 	struct hearth_fw *fw = hdev->fw;
 	struct hearth_hw_event event;
 	const char *wrong = NULL;
+	bool cookie;
 	u32 fill;
 
+	cookie = dma_fence_begin_signalling();
 	mutex_lock(&fw->event_lock);
 	while (!wrong && READ_ONCE(fw->state) == HEARTH_FW_RUNNING) {
 		fill = le32_to_cpu(READ_ONCE(fw->page->event_insert)) - fw->event_extract;
@@ -80,4 +84,5 @@ void hearth_fw_process_events(struct hearth_device *hdev)
 
 	if (wrong)
 		hearth_fw_died(hdev, wrong);
+	dma_fence_end_signalling(cookie);
 }

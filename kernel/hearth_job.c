@@ -94,10 +94,11 @@ static struct dma_fence *hearth_sched_run_job(struct drm_sched_job *base)
 {
 	struct hearth_job *job = to_hearth_job(base);
 	struct hearth_queue *queue = job->queue;
-	bool wants_slot;
+	bool wants_slot, cookie;
 	int error;
 
 	trace_hearth_job_run(job, 0);
+	cookie = dma_fence_begin_signalling();
 
 	spin_lock(&queue->lock);
 	error = queue->dead;
@@ -114,6 +115,7 @@ static struct dma_fence *hearth_sched_run_job(struct drm_sched_job *base)
 		hearth_job_finish(job, error);
 	else if (wants_slot)
 		hearth_slot_request(queue);
+	dma_fence_end_signalling(cookie);
 	return dma_fence_get(job->fence);
 }
 

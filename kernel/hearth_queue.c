@@ -313,7 +313,7 @@ int hearth_ioctl_queue_create(struct drm_device *drm, void *data, struct drm_fil
 	struct hearth_device *hdev = to_hearth_device(drm);
 	int ret, idx;
 
-	if (args->flags || args->queue_id || args->priority > DRM_HEARTH_QUEUE_REALTIME)
+	if (args->flags || args->priority > DRM_HEARTH_QUEUE_REALTIME)
 		return -EINVAL;
 	if (!(hearth_queue_priorities(hdev, file) & BIT(args->priority)))
 		return -EACCES;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <linux/pm_runtime.h>
+#include <linux/dma-fence.h>
 
 #include <drm/drm_drv.h>
 #include <drm/drm_print.h>
@@ -32,8 +32,10 @@ void hearth_reset_failed(struct hearth_device *hdev, int error)
 static int hearth_reset(struct hearth_device *hdev)
 {
 	bool guilty = hdev->reset_guilty;
+	bool cookie;
 	int ret;
 
+	cookie = dma_fence_begin_signalling();
 	mutex_lock(&hdev->reset_lock);
 	mutex_lock(&hdev->slots->lock);
 	atomic_inc(&hdev->reset_count);
@@ -42,6 +44,7 @@ static int hearth_reset(struct hearth_device *hdev)
 	mutex_unlock(&hdev->slots->lock);
 	ret = hearth_fw_start(hdev);
 	mutex_unlock(&hdev->reset_lock);
+	dma_fence_end_signalling(cookie);
 
 	trace_hearth_reset(hdev, guilty, ret);
 	return ret;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/dma-fence.h>
 #include <linux/ktime.h>
 #include <linux/nospec.h>
 
@@ -396,10 +397,12 @@ static void hearth_slots_work(struct work_struct *work)
 {
 	struct hearth_device *hdev = container_of(work, struct hearth_slots, work)->hdev;
 	struct hearth_slots *slots = hdev->slots;
+	bool cookie;
 	int idx;
 
 	if (!drm_dev_enter(&hdev->base, &idx))
 		return;
+	cookie = dma_fence_begin_signalling();
 	mutex_lock(&slots->lock);
 	if (!hearth_slots_reap(hdev)) {
 		if (!slots->frozen)
@@ -407,6 +410,7 @@ static void hearth_slots_work(struct work_struct *work)
 		hearth_slots_balance(hdev);
 	}
 	mutex_unlock(&slots->lock);
+	dma_fence_end_signalling(cookie);
 	drm_dev_exit(idx);
 }
 

@@ -5,6 +5,7 @@
 
 #include <drm/drm_drv.h>
 #include <drm/drm_exec.h>
+#include <drm/drm_print.h>
 
 #include "hearth_device.h"
 #include "hearth_job.h"
@@ -33,12 +34,17 @@ static int hearth_submit_check_job(struct hearth_device *hdev, const struct drm_
 {
 	u64 end = hearth_vm_end(hdev);
 
-	if (arg->stream_bytes > HEARTH_MAX_STREAM)
+	if (arg->stream_bytes > HEARTH_MAX_STREAM) {
+		drm_dbg(&hdev->base, "stream_bytes %llu, at most %u\n", arg->stream_bytes,
+			HEARTH_MAX_STREAM);
 		return -E2BIG;
-	if (!arg->stream_bytes || arg->stream_va % 8 || arg->stream_bytes % 8)
+	}
+	if (!arg->stream_bytes || arg->stream_va % 8 || arg->stream_bytes % 8 ||
+	    arg->stream_va < HEARTH_VA_START || arg->stream_va > end - arg->stream_bytes) {
+		drm_dbg(&hdev->base, "stream_va %#llx, stream_bytes %llu: empty, unaligned or beyond %#llx\n",
+			arg->stream_va, arg->stream_bytes, end);
 		return -EINVAL;
-	if (arg->stream_va < HEARTH_VA_START || arg->stream_va > end - arg->stream_bytes)
-		return -EINVAL;
+	}
 	return 0;
 }
 
