@@ -3,6 +3,7 @@
  * Q4_K, Q5_K and Q6_K read in place: the same turning as for small blocks,
  * also of the bytes that hold the scales.
  */
+#include "kernels/k_scales.h"
 #include "kernels/matmul_avx512.h"
 
 /* Byte @i of each lane's four. */
@@ -17,19 +18,6 @@ HK_INLINE __m512 signed_byte(__m512i lanes, int i)
 	return _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(lanes, 24 - 8 * i), 24));
 }
 
-/* 12 bytes of 6-bit numbers to eight scales and eight minima, a byte each. */
-HK_INLINE void spread_scales(const uint8_t *src, uint8_t out[16])
-{
-	uint32_t in[3], to[4];
-
-	memcpy(in, src, sizeof(in));
-	to[0] = in[0] & 0x3f3f3f3f;
-	to[1] = (in[2] & 0x0f0f0f0f) | (in[0] >> 2 & 0x30303030);
-	to[2] = in[1] & 0x3f3f3f3f;
-	to[3] = (in[2] >> 4 & 0x0f0f0f0f) | (in[1] >> 2 & 0x30303030);
-	memcpy(out, to, sizeof(to));
-}
-
 static void load_k_scales(struct scales *s, const uint8_t *const w[ROWS])
 {
 	__m512 d = load_f16(w, 0), min = load_f16(w, 2);
@@ -38,7 +26,7 @@ static void load_k_scales(struct scales *s, const uint8_t *const w[ROWS])
 	__m512i row[4], group[4];
 
 	for (int i = 0; i < ROWS; i++) {
-		spread_scales(w[i] + 4, bytes[i]);
+		hk_spread_k_scales(w[i] + 4, bytes[i]);
 		at[i] = bytes[i];
 	}
 	for (int i = 0; i < 4; i++)
