@@ -134,6 +134,15 @@ static const struct lut_sample lut_samples[] = {
 	  0x4e983190d77c312dull },
 	{ lut_tanh, { 0x1.b87ceap-2f, -34, I8 }, { 0x1p-7f, 0, I8 }, 0, 0x33702ea4ca6d9d7full },
 	{ lut_tanh, { 0x1.da4476p-1f, 104, U8 }, { 0x1p-7f, 128, U8 }, 0, 0xb0cef83f4edde9edull },
+	/* Here a quotient of floats and one of doubles give different tables. */
+	{ lut_relu, { 0x1.b6a04ap-5f, 7, U8 }, { 0x1.ac8af2p-4f, 58, U8 }, 0,
+	  0x697c51172c724103ull },
+	{ lut_relu, { 0x1.4d1036p-6f, 60, U8 }, { 0x1.0ae634p-6f, 33, U8 }, 0,
+	  0x277ddb839003cdc2ull },
+	{ lut_requantize, { 0x1.64991ep-8f, 4, U8 }, { 0x1.40b2fp-7f, 29, U8 }, 0,
+	  0x2d320f6a1e76f5dfull },
+	{ lut_requantize, { 0x1.8bcc8ap-7f, 33, U8 }, { 0x1.87cd0ep-6f, 39, U8 }, 0,
+	  0xdea05293a01def58ull },
 };
 
 static const struct binary_sample binary_samples[] = {

@@ -83,6 +83,9 @@ static struct hearth_requant random_requant(int likely)
 		.shift = (uint32_t)(likely + (int32_t)rnd(7) - 3),
 	};
 
+	/* Sums of which halves are to be rounded */
+	if (!rnd(4))
+		rq.multiplier = (2 + rnd(2)) << 29;
 	if (!rnd(6)) {
 		rq.multiplier = rnd(2) ? rnd(2) * INT32_MAX : rnd(1u << 31);
 		rq.shift = (uint32_t)bench_range(&bench, -31, 30);

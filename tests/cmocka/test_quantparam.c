@@ -226,6 +226,29 @@ static void multiplier_test(void **state)
 	assert_int_equal(hq_multiplier(INFINITY, &rq), -EINVAL);
 }
 
+/*
+ * The product of these is 1 + 2^-12 + 2^-13 + 2^-25, of which a float has no
+ * room for the last term. TFLite rounds it to a float in MUL and where weights
+ * have one scale, not where they have one for each channel.
+ */
+static void product_test(void **state)
+{
+	const float a = 1 + 0x1p-12f, b = 1 + 0x1p-13f;
+	const uint32_t rounded = (1u << 30) + (1u << 18) + (1u << 17);
+	struct hearth_cmd_binary_q c;
+	struct hearth_requant rq[2];
+
+	assert_int_equal(hq_conv(a, &b, 1, 1, true, rq, 2), 0);
+	assert_int_equal(rq[0].multiplier, rounded);
+	assert_int_equal(rq[1].multiplier, rounded);
+	assert_int_equal(hq_conv(a, (float[]){ b, 1 }, 2, 1, false, rq, 2), 0);
+	assert_int_equal(rq[0].multiplier, rounded + 32);
+	assert_int_equal(rq[1].multiplier, (1u << 30) + (1u << 18));
+	assert_int_equal(hq_mul(a, b, 1, &c), 0);
+	assert_int_equal(c.dst_scale.multiplier, rounded);
+	assert_int_equal((int32_t)c.dst_scale.shift, 1);
+}
+
 static void act_is(struct hq_quant q, enum hq_act act, int32_t min, int32_t max)
 {
 	int32_t lo, hi;
@@ -314,6 +337,7 @@ int main(void)
 		cmocka_unit_test(mean_test),
 		cmocka_unit_test(softmax_test),
 		cmocka_unit_test(multiplier_test),
+		cmocka_unit_test(product_test),
 		cmocka_unit_test(act_test),
 		cmocka_unit_test(scale_test),
 		cmocka_unit_test(exp_test),
