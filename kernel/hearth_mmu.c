@@ -36,12 +36,13 @@ static void hearth_mmu_count(struct hearth_mmu *mmu, int n)
 
 static struct hearth_mmu_table *hearth_mmu_table_alloc(struct hearth_mmu *mmu, bool leaf)
 {
-	struct hearth_mmu_table *t = kzalloc(sizeof(*t), GFP_KERNEL);
+	struct hearth_mmu_table *t = kzalloc(sizeof(*t), GFP_KERNEL_ACCOUNT);
 
 	if (!t)
 		return NULL;
 	if (!leaf) {
-		t->children = kcalloc(HEARTH_MMU_ENTRIES, sizeof(*t->children), GFP_KERNEL);
+		t->children = kcalloc(HEARTH_MMU_ENTRIES, sizeof(*t->children),
+				      GFP_KERNEL_ACCOUNT);
 		if (!t->children)
 			goto err_free;
 	}

@@ -38,6 +38,25 @@ struct sg_table *hearth_prime_get_sg_table(struct drm_gem_object *obj)
 	return drm_prime_pages_to_sg(obj->dev, bo->pages, obj->size >> PAGE_SHIFT);
 }
 
+/* What an importer has mapped; protected by the reservation. */
+struct hearth_attachment {
+	struct sg_table *sgt;
+	enum dma_data_direction dir;
+};
+
+static int hearth_prime_attach(struct dma_buf *dma_buf, struct dma_buf_attachment *attach)
+{
+	struct hearth_attachment *a = kzalloc(sizeof(*a), GFP_KERNEL);
+
+	attach->priv = a;
+	return a ? 0 : -ENOMEM;
+}
+
+static void hearth_prime_detach(struct dma_buf *dma_buf, struct dma_buf_attachment *attach)
+{
+	kfree(attach->priv);
+}
+
 /*
  * Not drm_gem_map_dma_buf(): that one never cleans caches, but the importer
  * may be less coherent than the NPU, and the CPU's mapping is cached.
@@ -45,11 +64,14 @@ struct sg_table *hearth_prime_get_sg_table(struct drm_gem_object *obj)
 static struct sg_table *hearth_prime_map(struct dma_buf_attachment *attach,
 					 enum dma_data_direction dir)
 {
+	struct hearth_attachment *a = attach->priv;
 	struct sg_table *sgt;
 	int ret;
 
 	if (dir == DMA_NONE)
 		return ERR_PTR(-EINVAL);
+	if (a->sgt)
+		return ERR_PTR(-EBUSY);
 
 	sgt = hearth_prime_get_sg_table(attach->dmabuf->priv);
 	if (IS_ERR(sgt))
@@ -61,22 +83,62 @@ static struct sg_table *hearth_prime_map(struct dma_buf_attachment *attach,
 		kfree(sgt);
 		return ERR_PTR(ret);
 	}
+	a->sgt = sgt;
+	a->dir = dir;
 	return sgt;
 }
 
 static void hearth_prime_unmap(struct dma_buf_attachment *attach, struct sg_table *sgt,
 			       enum dma_data_direction dir)
 {
+	struct hearth_attachment *a = attach->priv;
+
+	a->sgt = NULL;
 	dma_unmap_sgtable(attach->dev, sgt, dir, 0);
 	sg_free_table(sgt);
 	kfree(sgt);
 }
 
+/* The CPU's cached mapping and importers that do not snoop take turns. */
+static void hearth_prime_sync(struct dma_buf *dma_buf, bool for_cpu)
+{
+	struct dma_buf_attachment *attach;
+
+	dma_resv_lock(dma_buf->resv, NULL);
+	list_for_each_entry(attach, &dma_buf->attachments, node) {
+		struct hearth_attachment *a = attach->priv;
+
+		if (!a->sgt)
+			continue;
+		if (for_cpu)
+			dma_sync_sgtable_for_cpu(attach->dev, a->sgt, a->dir);
+		else
+			dma_sync_sgtable_for_device(attach->dev, a->sgt, a->dir);
+	}
+	dma_resv_unlock(dma_buf->resv);
+}
+
+static int hearth_prime_begin_cpu_access(struct dma_buf *dma_buf, enum dma_data_direction dir)
+{
+	hearth_prime_sync(dma_buf, true);
+	return 0;
+}
+
+static int hearth_prime_end_cpu_access(struct dma_buf *dma_buf, enum dma_data_direction dir)
+{
+	hearth_prime_sync(dma_buf, false);
+	return 0;
+}
+
 static const struct dma_buf_ops hearth_prime_dmabuf_ops = {
+	.attach = hearth_prime_attach,
+	.detach = hearth_prime_detach,
 	.map_dma_buf = hearth_prime_map,
 	.unmap_dma_buf = hearth_prime_unmap,
 	.release = drm_gem_dmabuf_release,
 	.mmap = drm_gem_dmabuf_mmap,
+	.begin_cpu_access = hearth_prime_begin_cpu_access,
+	.end_cpu_access = hearth_prime_end_cpu_access,
 };
 
 struct dma_buf *hearth_prime_export(struct drm_gem_object *obj, int flags)

@@ -224,7 +224,12 @@ void hearth_vm_file_close(struct hearth_file *hfile)
 	xa_destroy(&hfile->vms.xa);
 }
 
-/* Locks all that a job may touch, and makes room for @num_fences in each. */
+/*
+ * Locks all that a job may touch, and makes room for @num_fences in each.
+ * Foreign buffers may share a reservation, which then gets each fence as that
+ * of a reader and as that of a writer. Later fences of the timeline replace
+ * both, so it is one more in all.
+ */
 int hearth_vm_lock(struct hearth_vm *vm, struct drm_exec *exec, unsigned int num_fences)
 {
 	int ret;
@@ -233,7 +238,7 @@ int hearth_vm_lock(struct hearth_vm *vm, struct drm_exec *exec, unsigned int num
 	if (ret)
 		return ret;
 
-	return drm_gpuvm_prepare_objects(&vm->base, exec, num_fences);
+	return drm_gpuvm_prepare_objects(&vm->base, exec, num_fences + 1);
 }
 
 /* Has the device been able to write to it? A bind that is queued counts. */
