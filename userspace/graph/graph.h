@@ -107,10 +107,4 @@ uint32_t hg_window_pad(uint32_t in, uint32_t out, uint32_t k, uint32_t stride,
 /* Copy @from into the caller's struct, as much of it as its sz says. */
 int hg_give(void *to, const void *from, size_t size, const char *name);
 
-/*
- * hearth_graph_load_tflite() of a file in memory, aligned to 16 bytes, which
- * must stay as long as the graph.
- */
-int hg_tflite_from_memory(const void *data, size_t size, struct hearth_graph **graph);
-
 #endif /* HEARTH_GRAPH_GRAPH_H */

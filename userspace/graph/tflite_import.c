@@ -12,6 +12,7 @@
 #include "base/le.h"
 #include "formats/tflite.h"
 #include "graph/graph.h"
+#include "graph/tflite_import.h"
 #include "runtime/error.h"
 
 #define TYPE(t)		(1u << (t))
@@ -543,8 +544,7 @@ static void free_model(void *m)
 	tflite_close(m);
 }
 
-/* Takes @m over, also on failure. */
-static int import_model(struct tflite_model *m, struct hearth_graph **graph)
+int hg_import_tflite(struct tflite_model *m, struct hearth_graph **graph)
 {
 	struct import im = { .m = m };
 	int ret = hearth_graph_create(&im.g);
@@ -571,15 +571,5 @@ int hearth_graph_load_tflite(const char *path, struct hearth_graph **graph)
 
 	if (tflite_open(path, &m, &err))
 		return hearth_seterr_from(&err);
-	return import_model(m, graph);
-}
-
-int hg_tflite_from_memory(const void *data, size_t size, struct hearth_graph **graph)
-{
-	struct tflite_model *m;
-	struct hearth_err err;
-
-	if (tflite_open_mem(data, size, &m, &err))
-		return hearth_seterr_from(&err);
-	return import_model(m, graph);
+	return hg_import_tflite(m, graph);
 }
