@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +21,16 @@ static const struct hk_isa hk_isas[] = {
 
 #define HK_ISAS (sizeof(hk_isas) / sizeof(hk_isas[0]))
 
+#if defined(__x86_64__)
+/* clang 14 does not know the name. */
+static bool has_f16c(void)
+{
+	unsigned int a, b, c, d;
+
+	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
+#endif
+
 static bool cpu_runs(enum hk_isa_level level)
 {
 	switch (level) {
@@ -26,7 +40,7 @@ static bool cpu_runs(enum hk_isa_level level)
 	case HK_ISA_AVX2:
 		/* Asks cpuid, and xgetbv whether the kernel saves the registers. */
 		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-		       __builtin_cpu_supports("f16c");
+		       has_f16c();
 	case HK_ISA_AVX512:
 		return cpu_runs(HK_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
 		       __builtin_cpu_supports("avx512bw") &&
