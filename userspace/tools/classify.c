@@ -310,6 +310,7 @@ static void print_stats(struct session *s, const struct hearth_device *dev)
 	struct hearth_device_info d = { .sz = sizeof(d) };
 	char text[DIGEST_TEXT];
 
+	fflush(stdout);
 	hearth_device_get_info(dev, &d);
 	hearth_program_get_info(s->net.program, &p);
 	if (!s->args->quiet) {
