@@ -140,6 +140,22 @@ struct window {
 	uint32_t y_first, y_end, x_first, x_end;
 };
 
+/* int16 products: compilers know a vector instruction for their sum. */
+static inline uint32_t dot(const struct hk_conv *cv, const uint8_t *in, const uint8_t *w)
+{
+	const uint8_t in_flip = cv->src_flip, w_flip = cv->weights_flip;
+	const int16_t in_zero = (int16_t)cv->src_zero, w_zero = (int16_t)cv->weights_zero;
+	uint32_t acc = 0;
+
+	for (uint32_t i = 0; i < cv->in_cg; i++) {
+		int16_t a = (in[i] ^ in_flip) - in_zero;
+		int16_t b = (w[i] ^ w_flip) - w_zero;
+
+		acc += (uint32_t)(a * b);
+	}
+	return acc;
+}
+
 static int32_t window_dot(const struct hk_conv *cv, const uint8_t *src,
 			  const uint8_t *weights, const struct window *win)
 {
@@ -151,16 +167,10 @@ static int32_t window_dot(const struct hk_conv *cv, const uint8_t *src,
 
 		for (uint32_t kx = win->x_first; kx < win->x_end; kx++) {
 			uint64_t x = win->x + (int64_t)kx * cmd->dilation_w;
-			const uint8_t *in = src + (y * cmd->in_w + x) * cmd->in_c;
-			const uint8_t *w = weights +
-				((uint64_t)ky * cmd->k_w + kx) * cv->w_tap;
+			uint64_t tap = (uint64_t)ky * cmd->k_w + kx;
 
-			for (uint32_t i = 0; i < cv->in_cg; i++) {
-				int32_t a = (in[i] ^ cv->src_flip) - cv->src_zero;
-				int32_t b = (w[i] ^ cv->weights_flip) - cv->weights_zero;
-
-				acc += (uint32_t)(a * b);
-			}
+			acc += dot(cv, src + (y * cmd->in_w + x) * cmd->in_c,
+				   weights + tap * cv->w_tap);
 		}
 	}
 	return (int32_t)acc;
