@@ -497,7 +497,7 @@ static void test_files(void **state)
 	assert_int_equal(gguf_open(path, &g, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, path));
 	assert_int_equal(gguf_open("/tmp", &g, &err), -EINVAL);
-	assert_string_equal(err.msg, "gguf: /tmp: not a regular file");
+	assert_string_equal(err.msg, "gguf: not a regular file");
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(gguf_open(path, &g, &err), -EINVAL);
 	unlink(path);

@@ -17,7 +17,7 @@ struct hearth_map {
 	int fd;
 };
 
-/* @what names the format in messages. An empty file is -ENODATA. */
+/* @what names the format in messages; the path is the caller's to add. */
 int hearth_map_open(struct hearth_map *map, const char *path, const char *what,
 		    struct hearth_err *err);
 void hearth_map_close(struct hearth_map *map);

@@ -564,12 +564,24 @@ int hg_import_tflite(struct tflite_model *m, struct hearth_graph **graph)
 	return 0;
 }
 
+/* An op that is refused is named by the graph; which file it was in, here. */
+static int name_file(int ret, const char *path)
+{
+	struct hearth_err err;
+
+	hearth_err_set(&err, ret, "%s: %s", path, hearth_errmsg());
+	return hearth_seterr_from(&err);
+}
+
 int hearth_graph_load_tflite(const char *path, struct hearth_graph **graph)
 {
 	struct tflite_model *m;
 	struct hearth_err err;
+	int ret;
 
-	if (tflite_open(path, &m, &err))
-		return hearth_seterr_from(&err);
-	return hg_import_tflite(m, graph);
+	ret = tflite_open(path, &m, &err);
+	if (ret)
+		return hearth_seterr(ret, "%s: %s", path, err.msg);
+	ret = hg_import_tflite(m, graph);
+	return ret ? name_file(ret, path) : 0;
 }
