@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/compat.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -135,6 +136,48 @@ static const struct drm_ioctl_desc hearth_ioctls[] = {
 	HEARTH_IOCTL(QUERY_FAULT, query_fault),
 };
 
+/*
+ * drm_ioctl() passes over what a newer caller's struct has behind ours. If it
+ * is not zero it asks for something that we would not do.
+ */
+static int hearth_check_excess(unsigned int cmd, unsigned long arg)
+{
+	unsigned int nr = DRM_IOCTL_NR(cmd);
+	size_t known;
+	int ret;
+
+	if (_IOC_TYPE(cmd) != DRM_IOCTL_BASE || nr < DRM_COMMAND_BASE ||
+	    nr - DRM_COMMAND_BASE >= ARRAY_SIZE(hearth_ioctls))
+		return 0;
+
+	known = _IOC_SIZE(hearth_ioctls[nr - DRM_COMMAND_BASE].cmd);
+	if (_IOC_SIZE(cmd) <= known)
+		return 0;
+
+	ret = check_zeroed_user((void __user *)arg + known, _IOC_SIZE(cmd) - known);
+	if (ret < 0)
+		return ret;
+	return ret ? 0 : -E2BIG;
+}
+
+static long hearth_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	int ret = hearth_check_excess(cmd, arg);
+
+	return ret ?: drm_ioctl(filp, cmd, arg);
+}
+
+#ifdef CONFIG_COMPAT
+static long hearth_compat_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	int ret = hearth_check_excess(cmd, (unsigned long)compat_ptr(arg));
+
+	return ret ?: drm_compat_ioctl(filp, cmd, arg);
+}
+#else
+#define hearth_compat_ioctl NULL
+#endif
+
 /* Where there is no accel subsystem, a render node does as well. */
 #if IS_ENABLED(CONFIG_DRM_ACCEL)
 #define HEARTH_DRIVER_NODE	DRIVER_COMPUTE_ACCEL
@@ -148,8 +191,8 @@ static const struct file_operations hearth_fops = {
 	.owner = THIS_MODULE,
 	.open = HEARTH_OPEN,
 	.release = drm_release,
-	.unlocked_ioctl = drm_ioctl,
-	.compat_ioctl = drm_compat_ioctl,
+	.unlocked_ioctl = hearth_ioctl,
+	.compat_ioctl = hearth_compat_ioctl,
 	.poll = drm_poll,
 	.read = drm_read,
 	.llseek = noop_llseek,
