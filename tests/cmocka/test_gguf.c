@@ -486,7 +486,6 @@ static void test_files(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(gguf_open(path, &g, &err), -ENODATA);
-	assert_non_null(strstr(err.msg, path));
 	assert_non_null(strstr(err.msg, "empty"));
 	assert_int_equal(write(fd, s.b.p, s.b.n), s.b.n);
 	assert_int_equal(gguf_open(path, &g, &err), 0);
@@ -495,7 +494,7 @@ static void test_files(void **state)
 	close(fd);
 	unlink(path);
 	assert_int_equal(gguf_open(path, &g, &err), -ENOENT);
-	assert_non_null(strstr(err.msg, path));
+	assert_non_null(strstr(err.msg, strerror(ENOENT)));
 	assert_int_equal(gguf_open("/tmp", &g, &err), -EINVAL);
 	assert_string_equal(err.msg, "gguf: not a regular file");
 	assert_int_equal(mkfifo(path, 0600), 0);
