@@ -132,20 +132,43 @@ static void hearth_vm_init_gpuvm(struct hearth_vm *vm, struct drm_gem_object *re
 	drm_gem_object_put(resv_obj);
 }
 
+static struct hearth_vm *hearth_vm_alloc(struct hearth_device *hdev)
+{
+	struct hearth_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+
+	if (!vm)
+		return NULL;
+
+	vm->hdev = hdev;
+	kref_init(&vm->refs);
+	mutex_init(&vm->op_lock);
+	mutex_init(&vm->bindq_lock);
+	INIT_WORK(&vm->release_work, hearth_vm_release_work);
+	return vm;
+}
+
+/* Cannot fail; makes it one of the device's. */
+static void hearth_vm_add(struct hearth_vm *vm)
+{
+	struct hearth_mm *mm = &vm->hdev->mm;
+
+	/* It may outlive the file, and with it the last open of the device. */
+	drm_dev_get(&vm->hdev->base);
+	atomic_inc(&mm->nr_vms);
+	mutex_lock(&mm->lock);
+	list_add(&vm->node, &mm->vms);
+	mutex_unlock(&mm->lock);
+}
+
 static struct hearth_vm *hearth_vm_create(struct hearth_device *hdev)
 {
 	struct drm_gem_object *resv_obj;
 	struct hearth_vm *vm;
 	int ret;
 
-	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	vm = hearth_vm_alloc(hdev);
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
-	vm->hdev = hdev;
-	kref_init(&vm->refs);
-	mutex_init(&vm->op_lock);
-	mutex_init(&vm->bindq_lock);
-	INIT_WORK(&vm->release_work, hearth_vm_release_work);
 
 	ret = hearth_vm_alloc_ctx(hdev);
 	if (ret < 0)
@@ -162,13 +185,7 @@ static struct hearth_vm *hearth_vm_create(struct hearth_device *hdev)
 		goto err_fini_mmu;
 	}
 	hearth_vm_init_gpuvm(vm, resv_obj);
-
-	/* It may outlive the file, and with it the last open of the device. */
-	drm_dev_get(&hdev->base);
-	atomic_inc(&hdev->mm.nr_vms);
-	mutex_lock(&hdev->mm.lock);
-	list_add(&vm->node, &hdev->mm.vms);
-	mutex_unlock(&hdev->mm.lock);
+	hearth_vm_add(vm);
 	return vm;
 
 err_fini_mmu:
