@@ -42,7 +42,7 @@ static void say(char *answer, size_t bytes, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* "name=number" or, with @bare, "number" alone. */
+/* "name=number" */
 static bool parse_number(const char *word, const char *name, uint64_t max, uint64_t *value)
 {
 	size_t n = strlen(name);
@@ -76,36 +76,43 @@ static bool inject_now(struct npu *npu, int kind, char *answer, size_t bytes)
 	return true;
 }
 
+/* Only "slow" has a value behind its name. */
+static bool parse_name(const char *word, int *kind, uint64_t *value)
+{
+	char name[CONTROL_LINE];
+
+	snprintf(name, sizeof(name), "%s", word);
+	name[strcspn(name, "=")] = '\0';
+	*kind = npu_inject_by_name(name);
+	if (*kind == NPU_INJECT_SLOW)
+		return parse_number(word, "slow", MAX_DELAY_MS, value);
+	return *kind >= 0 && !strchr(word, '=');
+}
+
+static bool parse_option(const char *word, int kind, uint64_t *slot, uint64_t *value)
+{
+	if (parse_number(word, "slot", HEARTH_MAX_SLOTS - 1, slot))
+		return true;
+	return (kind == NPU_INJECT_HANG || kind == NPU_INJECT_HARD_HANG) &&
+	       parse_number(word, "op", UINT32_MAX, value);
+}
+
 static void inject(struct npu *npu, char *const *words, unsigned int num,
 		   char *answer, size_t bytes)
 {
 	uint64_t slot = NPU_ANY_SLOT, value = 0;
-	char name[CONTROL_LINE];
 	int kind;
 
-	if (!num) {
-		say(answer, bytes, "err inject what? see help");
-		return;
-	}
-	snprintf(name, sizeof(name), "%s", words[0]);
-	name[strcspn(name, "=")] = '\0';
-	kind = npu_inject_by_name(name);
-	if (kind < 0) {
-		say(answer, bytes, "err no injection \"%.32s\", see help", name);
-		return;
-	}
-	if ((kind == NPU_INJECT_SLOW) != (name[0] && strchr(words[0], '=') != NULL) ||
-	    (kind == NPU_INJECT_SLOW && !parse_number(words[0], "slow", MAX_DELAY_MS, &value))) {
-		say(answer, bytes, "err slow=MS takes 0 to %d, the others take no value",
-		    MAX_DELAY_MS);
+	if (!num || !parse_name(words[0], &kind, &value)) {
+		say(answer, bytes, "err no injection \"%.32s\" (slow=MS takes 0 to %d, the others take no value); see help",
+		    num ? words[0] : "", MAX_DELAY_MS);
 		return;
 	}
 	for (unsigned int i = 1; i < num; i++) {
-		if (parse_number(words[i], "slot", HEARTH_MAX_SLOTS - 1, &slot) ||
-		    (kind <= NPU_INJECT_HARD_HANG && parse_number(words[i], "op", UINT32_MAX, &value)))
-			continue;
-		say(answer, bytes, "err cannot read \"%.32s\"", words[i]);
-		return;
+		if (!parse_option(words[i], kind, &slot, &value)) {
+			say(answer, bytes, "err cannot read \"%.32s\"", words[i]);
+			return;
+		}
 	}
 	if (inject_now(npu, kind, answer, bytes))
 		return;
@@ -131,7 +138,7 @@ static void stats(struct npu *npu, char *answer, size_t bytes)
 	for (unsigned int i = 0; i < HEARTH_MAX_SLOTS; i++)
 		slots += npu->slot[i].exists;
 	for (unsigned int i = 0; i < NPU_CONTEXTS; i++)
-		contexts += npu->ctx[i] != NULL;
+		contexts += !!npu->ctx[i];
 	status = npu->regs.status;
 	pthread_mutex_unlock(&npu->lock);
 	pthread_mutex_lock(&npu->vfu.dma.lock);
@@ -139,7 +146,8 @@ static void stats(struct npu *npu, char *answer, size_t bytes)
 	unmaps = npu->vfu.dma.total_unmaps;
 	pthread_mutex_unlock(&npu->vfu.dma.lock);
 	for (unsigned int i = 0; i < sizeof(s) / sizeof(uint64_t); i++)
-		((uint64_t *)&s)[i] = __atomic_load_n((uint64_t *)&npu->stats + i, __ATOMIC_RELAXED);
+		((uint64_t *)&s)[i] = __atomic_load_n((uint64_t *)&npu->stats + i,
+						      __ATOMIC_RELAXED);
 #define N(x) ((unsigned long long)(x))
 	say(answer, bytes,
 	    "ok jobs=%llu commands=%llu preemptions=%llu events=%llu irqs=%llu resets=%llu "
@@ -156,7 +164,8 @@ static void help(char *answer, size_t bytes)
 {
 	size_t n = 0;
 
-	n += snprintf(answer, bytes, "ok version; stats; clear; inject NAME [slot=N] [op=N], NAME:");
+	n += snprintf(answer, bytes,
+		      "ok version; stats; clear; inject NAME [slot=N] [op=N], NAME:");
 	for (int i = 0; i < NPU_INJECT_COUNT && n < bytes; i++)
 		n += snprintf(answer + n, bytes - n, " %s%s", npu_inject_name(i),
 			      i == NPU_INJECT_SLOW ? "=MS" : "");

@@ -14,8 +14,14 @@
 
 const char *argp_program_version = "hearth-npu 0.1";
 
-enum { OPT_SOCKET = 0x100, OPT_CONTROL, OPT_MSIX, OPT_CAPS, OPT_THREADS,
-       OPT_CORES };
+enum {
+	OPT_SOCKET = 0x100,
+	OPT_CONTROL,
+	OPT_MSIX,
+	OPT_CAPS,
+	OPT_THREADS,
+	OPT_CORES,
+};
 
 static const struct argp_option options[] = {
 	{ "socket", OPT_SOCKET, "PATH", 0, "serve vfio-user here (required)", 0 },

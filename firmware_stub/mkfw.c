@@ -21,7 +21,7 @@ enum { OPT_VERSION = 0x100, OPT_CONTRACT };
 
 static const struct argp_option options[] = {
 	{ "fw-version", OPT_VERSION, "MAJOR.MINOR", 0, "version of the firmware (default 1.0)", 0 },
-	{ "contract", OPT_CONTRACT, "MAJOR.MINOR", 0, "contract that it speaks (default: ours)", 0 },
+	{ "contract", OPT_CONTRACT, "MAJOR.MINOR", 0, "contract it speaks (default: ours)", 0 },
 	{ 0 },
 };
 
@@ -76,7 +76,7 @@ static const struct argp argp = {
 
 static int write_image(FILE *f, const struct args *args)
 {
-	char payload[PAYLOAD_BYTES] = "Firmware of the emulated Hearth NPU. It runs in hearth-npu.\n";
+	char payload[PAYLOAD_BYTES] = "Firmware of the emulated Hearth NPU: see hearth-npu.\n";
 	struct hearth_fw_header h = {
 		.magic = HEARTH_FW_MAGIC,
 		.header_bytes = sizeof(h),

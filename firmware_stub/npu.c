@@ -29,7 +29,7 @@ void npu_log(struct npu *npu, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "npu: %s\n", line);
+	fprintf(stderr, "npu: %.3f %s\n", npu_now_ns() / 1e9, line);
 }
 
 void npu_wake_all(struct npu *npu)

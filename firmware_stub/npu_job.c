@@ -17,15 +17,14 @@ enum outcome {
 	FAULTED,
 };
 
-typedef struct hearth_hw_fw_page fw_page;
-
+/* Bus address of the slot's part of the firmware page, at @field of it. */
 static uint64_t fw_field(const struct npu *npu, unsigned int index, size_t field)
 {
-	return npu->host.fw_page + offsetof(fw_page, queue) +
-	       index * sizeof(((fw_page *)0)->queue[0]) + field;
+	return npu->host.fw_page + field +
+	       index * sizeof(((struct hearth_hw_fw_page *)0)->queue[0]);
 }
 
-#define QUEUE_FIELD(name)	(offsetof(fw_page, queue[0].name) - offsetof(fw_page, queue))
+#define QUEUE_FIELD(name)	offsetof(struct hearth_hw_fw_page, queue[0].name)
 
 /* What the host may watch. Losing the page is the end of the firmware. */
 static bool publish(struct npu *npu, unsigned int index, const struct npu_slot *s)

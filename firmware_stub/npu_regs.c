@@ -2,6 +2,8 @@
 /* BAR0 and the doorbells. Accesses are 32 or 64 bits wide and aligned. */
 #include <string.h>
 
+#include <hw/hearth_mmu.h>
+
 #include "npu.h"
 
 void npu_regs_reset(struct npu *npu)
@@ -60,9 +62,10 @@ static uint32_t read_caps(const struct npu_caps *caps, uint64_t offset)
 	case HEARTH_REG_SRAM_BYTES:
 		return NPU_SRAM_BYTES;
 	case HEARTH_REG_VA_BITS:
-		return 39;
+		return HEARTH_MMU_VA_BITS;
 	case HEARTH_REG_PAGE_SIZES:
-		return 1u << 12 | 1u << 16 | 1u << 21;
+		return 1u << HEARTH_MMU_PAGE_SHIFT | 1u << HEARTH_MMU_CONT_SHIFT |
+		       1u << HEARTH_MMU_BLOCK_SHIFT;
 	case HEARTH_REG_SLOTS:
 		return caps->slots;
 	case HEARTH_REG_CONTEXTS:
