@@ -76,12 +76,17 @@ int rig_copy_works(struct npu_ctx *ctx, uint8_t seed)
 	size_t i, n;
 	int ret;
 
+	/* Apart from the start, where a job may still be reading. */
+	n = npu_cmd_copy(ctx->stream + 0xf000, ctx->stream_va + 0xe000,
+			 ctx->stream_va + 0xc000, NPU_PAGE);
 	for (i = 0; i < NPU_PAGE; i++)
 		src[i] = seed + i * 7;
 	memset(dst, ~seed, NPU_PAGE);
-	n = npu_cmd_copy(ctx->stream, ctx->stream_va + 0xe000, ctx->stream_va + 0xc000,
-			 NPU_PAGE);
-	ret = npu_ctx_run(ctx, n, RIG_DEADLINE);
+	ret = rig_submit(ctx, 0xf000, n, ctx->syncobj, 0);
+	if (!ret)
+		ret = npu_syncobj_wait(ctx->fd, ctx->syncobj, 0, RIG_DEADLINE);
+	if (!ret)
+		ret = npu_syncobj_status(ctx->fd, ctx->syncobj, 0);
 	if (!ret && memcmp(src, dst, NPU_PAGE))
 		ret = -EBADMSG;
 	return ret;
