@@ -43,8 +43,10 @@ static void serve_dma(struct client *c, const struct vfu_header *cmd, uint8_t *b
 	size_t data = 0;
 
 	memcpy(&msg, body, sizeof(msg));
-	if (c->mute)
+	if (c->mute) {
+		__atomic_fetch_add(&c->ignored, 1, __ATOMIC_RELEASE);
 		return;
+	}
 	if (msg.address < RAM_BUS || msg.count > RAM_BYTES ||
 	    msg.address - RAM_BUS > RAM_BYTES - msg.count) {
 		hdr.flags |= VFU_FLAG_ERROR;

@@ -39,6 +39,7 @@ struct client {
 	uint8_t *ram;		/* at RAM_BUS, RAM_BYTES */
 	int irq[2];
 	bool mute;		/* do not answer the server's DMA messages */
+	unsigned int ignored;	/* so many */
 	unsigned int dma_reads;
 	unsigned int dma_writes;
 };

@@ -644,6 +644,38 @@ static void test_mute_client(void **state)
 	assert_int_equal(host_boot(h), HEARTH_STATUS_READY);
 }
 
+/*
+ * A command holds a pointer into one range and waits for the client to read
+ * another one; the client takes the first away and waits for the answer. The
+ * command loses.
+ */
+static void test_unmap_while_waiting(void **state)
+{
+	const uint64_t by_file = 0x10000000, by_message = 0x18000000;
+	const uint32_t rw = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+	struct host *h = *state;
+	struct hearth_hw_event e;
+	uint32_t n = put_copy(h, 0, 0x5000, 0x9000, 4096);
+
+	assert_int_equal(client_map(&h->c, by_file, 4096, 0, rw, h->c.ram_fd), 0);
+	assert_int_equal(client_map(&h->c, by_message, 4096, 0, rw, -1), 0);
+	host_map(h, root, 0x5000, by_file, 4096, 0);
+	host_map(h, root, 0x9000, by_message, 4096, 0);
+	host_queue(h, 0, 1, 1);
+	h->c.mute = true;
+	host_submit(h, 0, VA_STREAM, n);
+	while (!__atomic_load_n(&h->c.ignored, __ATOMIC_ACQUIRE))
+		;
+	assert_int_equal(client_unmap(&h->c, by_file, 4096), 0);
+	e = host_want(h);
+	assert_int_equal(e.type, HEARTH_EVENT_JOB_FAULT);
+	assert_int_equal(e.error, HEARTH_HW_ERR_BUS);
+	h->c.mute = false;
+	assert_int_equal(host_destroy(h, 0), HEARTH_HW_OK);
+	host_queue(h, 1, 1, 1);
+	host_want_done(h, 1, host_submit(h, 1, VA_STREAM, 0));
+}
+
 int main(void)
 {
 #define UP(test) cmocka_unit_test_setup_teardown(test, up, stop)
@@ -667,6 +699,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_lesser_device, up_lesser, stop),
 		cmocka_unit_test(test_caps),
 		UP(test_many),
+		UP(test_unmap_while_waiting),
 		cmocka_unit_test_setup_teardown(test_messages, up_messages, stop),
 		cmocka_unit_test_setup_teardown(test_mute_client, up_messages, stop),
 	};
