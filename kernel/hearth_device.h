@@ -114,9 +114,6 @@ struct hearth_device {
 	/** @reset_work: Stops the device and boots it anew. */
 	struct work_struct reset_work;
 
-	/** @reset_guilty: The pending reset is due to a queue that is known. */
-	bool reset_guilty;
-
 	/** @reset_count: Resets so far. */
 	atomic_t reset_count;
 

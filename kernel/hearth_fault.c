@@ -12,6 +12,7 @@ bool hearth_fault_from_hw(struct hearth_fault *fault, u32 hw_error)
 		enum drm_hearth_fault_cause cause;
 		int error;
 	} map[] = {
+		[HEARTH_HW_ERR_BUSY] = { DRM_HEARTH_FAULT_OPERAND, -ENOMEM },
 		[HEARTH_HW_ERR_READ] = { DRM_HEARTH_FAULT_MMU_READ, -EFAULT },
 		[HEARTH_HW_ERR_WRITE] = { DRM_HEARTH_FAULT_MMU_WRITE, -EFAULT },
 		[HEARTH_HW_ERR_BUS] = { DRM_HEARTH_FAULT_BUS, -EFAULT },

@@ -17,7 +17,10 @@ static unsigned int admin_timeout_ms = 2000;
 module_param(admin_timeout_ms, uint, 0444);
 MODULE_PARM_DESC(admin_timeout_ms, "Longest answer of the firmware (default 2000)");
 
-/* An admin call on the caller's stack. */
+/*
+ * An admin call on the caller's stack. Its error is -ESHUTDOWN if the firmware
+ * was stopped or died, before the answer or before the question.
+ */
 struct hearth_fw_call {
 	struct list_head node;	/* in hearth_fw.calls until answered */
 	u32 cookie;
@@ -59,7 +62,7 @@ static void hearth_fw_set_state_locked(struct hearth_fw *fw, enum hearth_fw_stat
 	if (state == HEARTH_FW_RUNNING)
 		return;
 	list_for_each_entry_safe(call, next, &fw->calls, node)
-		hearth_fw_end_call(call, -EIO);
+		hearth_fw_end_call(call, -ESHUTDOWN);
 }
 
 void hearth_fw_set_state(struct hearth_device *hdev, enum hearth_fw_state state)
@@ -75,11 +78,14 @@ void hearth_fw_set_state(struct hearth_device *hdev, enum hearth_fw_state state)
 	wake_up_all(&fw->wait);
 }
 
-static void hearth_fw_died_locked(struct hearth_device *hdev, const char *why)
+static void hearth_fw_died_locked(struct hearth_device *hdev, const char *why, bool hung)
 {
+	if (hdev->fw->state == HEARTH_FW_DEAD)
+		hdev->fw->hung &= hung;
 	if (hdev->fw->state != HEARTH_FW_RUNNING)
 		return;
 	drm_err(&hdev->base, "firmware died: %s\n", why);
+	hdev->fw->hung = hung;
 	hearth_fw_set_state_locked(hdev->fw, HEARTH_FW_DEAD);
 	hearth_reset_schedule(hdev);
 }
@@ -87,7 +93,15 @@ static void hearth_fw_died_locked(struct hearth_device *hdev, const char *why)
 void hearth_fw_died(struct hearth_device *hdev, const char *why)
 {
 	spin_lock(&hdev->fw->lock);
-	hearth_fw_died_locked(hdev, why);
+	hearth_fw_died_locked(hdev, why, false);
+	spin_unlock(&hdev->fw->lock);
+	wake_up_all(&hdev->fw->wait);
+}
+
+static void hearth_fw_hung(struct hearth_device *hdev, const char *why)
+{
+	spin_lock(&hdev->fw->lock);
+	hearth_fw_died_locked(hdev, why, true);
 	spin_unlock(&hdev->fw->lock);
 	wake_up_all(&hdev->fw->wait);
 }
@@ -117,8 +131,8 @@ static bool hearth_fw_post(struct hearth_device *hdev, struct hearth_fw_call *ca
 	if (fw->state != HEARTH_FW_RUNNING) {
 		hearth_fw_end_call(call, -ESHUTDOWN);
 	} else if (fill > HEARTH_ADMIN_ENTRIES) {
-		hearth_fw_died_locked(hdev, "bad index of the admin ring");
-		hearth_fw_end_call(call, -EIO);
+		hearth_fw_died_locked(hdev, "bad index of the admin ring", false);
+		hearth_fw_end_call(call, -ESHUTDOWN);
 	} else if (fill == HEARTH_ADMIN_ENTRIES) {
 		ended = false;
 	} else {
@@ -142,7 +156,7 @@ static void hearth_fw_wait_answer(struct hearth_device *hdev, struct hearth_fw_c
 	while (!wait_event_timeout(hdev->fw->wait, READ_ONCE(call->done), HEARTH_POLL_PERIOD)) {
 		hearth_fw_process_events(hdev);
 		if (!READ_ONCE(call->done) && time_after(jiffies, deadline))
-			hearth_fw_died(hdev, "no answer");
+			hearth_fw_hung(hdev, "no answer");
 	}
 }
 
@@ -154,8 +168,8 @@ int hearth_fw_call(struct hearth_device *hdev, struct hearth_hw_admin *entry)
 
 	INIT_LIST_HEAD(&call.node);
 	if (!wait_event_timeout(fw->wait, hearth_fw_post(hdev, &call, entry), timeout)) {
-		hearth_fw_died(hdev, "the admin ring is stuck");
-		return -ETIMEDOUT;
+		hearth_fw_hung(hdev, "the admin ring is stuck");
+		return -ESHUTDOWN;
 	}
 
 	hearth_fw_wait_answer(hdev, &call, jiffies + timeout);

@@ -73,11 +73,14 @@ struct hearth_fw {
 	/** @event_dma: Bus address of @event_ring. */
 	dma_addr_t event_dma;
 
-	/** @lock: Protects @state, @calls, @cookie, @admin_insert, @contexts. */
+	/** @lock: Protects @state, @hung, @calls, @cookie, @admin_insert, @contexts. */
 	spinlock_t lock;
 
 	/** @state: See &enum hearth_fw_state. */
 	enum hearth_fw_state state;
+
+	/** @hung: It died of not answering, in time. */
+	bool hung;
 
 	/** @calls: Admin calls that wait for their answer. */
 	struct list_head calls;

@@ -11,7 +11,8 @@
 #include "hearth_fw_priv.h"
 
 #define HEARTH_BOOT_ATTEMPTS	3
-#define HEARTH_RESET_TIMEOUT_US	(1 * USEC_PER_SEC)
+/* A reset waits for the commands under way; the contract allows it a second. */
+#define HEARTH_RESET_TIMEOUT_US	(2 * USEC_PER_SEC)
 #define HEARTH_POLL_US		200
 
 static unsigned int boot_timeout_ms = 5000;
@@ -142,6 +143,7 @@ static void hearth_fw_prepare_shared(struct hearth_fw *fw)
 	args->admin_entries = cpu_to_le32(HEARTH_ADMIN_ENTRIES);
 	args->event_entries = cpu_to_le32(HEARTH_EVENT_ENTRIES);
 
+	fw->hung = false;
 	fw->admin_insert = 0;
 	fw->event_extract = 0;
 	fw->heartbeat = 0;
@@ -262,7 +264,6 @@ int hearth_fw_start(struct hearth_device *hdev)
 	if (hdev->unplug.started || hdev->wedged)
 		return -ENODEV;
 
-	hdev->reset_guilty = false;
 	for (i = 0; i < HEARTH_BOOT_ATTEMPTS; i++) {
 		ret = hearth_fw_boot(hdev);
 		/* Neither a new version nor a new device comes by trying again. */

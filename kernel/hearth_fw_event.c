@@ -40,6 +40,9 @@ static const char *hearth_event_one(struct hearth_device *hdev,
 		if (hearth_fw_answer(hdev, le32_to_cpu(event->cookie),
 				     le32_to_cpu(event->error)))
 			return NULL;
+		/* It comes too late, the reset is on its way. */
+		if (READ_ONCE(hdev->fw->state) != HEARTH_FW_RUNNING)
+			return NULL;
 		return "an answer to no question";
 	case HEARTH_EVENT_JOB_DONE:
 	case HEARTH_EVENT_JOB_FAULT:
@@ -53,6 +56,18 @@ static const char *hearth_event_one(struct hearth_device *hdev,
 	}
 }
 
+/* A firmware that only did not answer may still tell of jobs that end. */
+static bool hearth_fw_listen(struct hearth_fw *fw)
+{
+	bool listen;
+
+	spin_lock(&fw->lock);
+	listen = fw->state == HEARTH_FW_RUNNING ||
+		 (fw->state == HEARTH_FW_DEAD && fw->hung);
+	spin_unlock(&fw->lock);
+	return listen;
+}
+
 void hearth_fw_process_events(struct hearth_device *hdev)
 {
 	struct hearth_fw *fw = hdev->fw;
@@ -63,7 +78,7 @@ void hearth_fw_process_events(struct hearth_device *hdev)
 
 	cookie = dma_fence_begin_signalling();
 	mutex_lock(&fw->event_lock);
-	while (!wrong && READ_ONCE(fw->state) == HEARTH_FW_RUNNING) {
+	while (!wrong && hearth_fw_listen(fw)) {
 		fill = le32_to_cpu(READ_ONCE(fw->page->event_insert)) - fw->event_extract;
 		if (!fill)
 			break;

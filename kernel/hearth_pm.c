@@ -31,7 +31,7 @@ static int hearth_pm_runtime_suspend(struct device *dev)
 		else if (ret != -EBUSY)
 			hearth_fw_stop(hdev);
 		if (hdev->fw->state == HEARTH_FW_STOPPED) {
-			hearth_slots_after_stop(hdev, true);
+			hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
 			ret = 0;
 		}
 		mutex_unlock(&hdev->slots->lock);
@@ -68,7 +68,7 @@ static void hearth_pm_drain(struct hearth_device *hdev)
 	mutex_lock(&hdev->reset_lock);
 	hearth_fw_stop(hdev);
 	mutex_lock(&hdev->slots->lock);
-	hearth_slots_after_stop(hdev, true);
+	hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
 	mutex_unlock(&hdev->slots->lock);
 	mutex_unlock(&hdev->reset_lock);
 }

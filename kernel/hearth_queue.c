@@ -166,7 +166,7 @@ void hearth_queues_unplug(struct hearth_device *hdev)
 
 	mutex_lock(&hdev->slots->lock);
 	hdev->slots->frozen = true;
-	hearth_slots_after_stop(hdev, true);
+	hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
 	mutex_unlock(&hdev->slots->lock);
 
 	mutex_lock(&hdev->queues_lock);

@@ -182,6 +182,9 @@ void hearth_timeout_init(struct hearth_queue *queue, u64 progress_ns, u64 job_ns
 /* Jobs went on the ring. With hearth_queue.lock held. */
 void hearth_timeout_arm(struct hearth_queue *queue);
 
+/* Has its job made no progress lately? With hearth_queue.lock held. */
+bool hearth_timeout_stalled(struct hearth_queue *queue);
+
 /* What the firmware says of a job on the queue's slot. False: it lies. */
 bool hearth_queue_job_done(struct hearth_queue *queue, u64 seqno);
 bool hearth_queue_job_fault(struct hearth_queue *queue, const struct hearth_hw_event *event);

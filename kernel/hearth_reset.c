@@ -12,6 +12,8 @@
 #include "hearth_slot.h"
 #include "hearth_trace.h"
 
+#define HEARTH_GRACE	HZ
+
 void hearth_reset_failed(struct hearth_device *hdev, int error)
 {
 	if (error == -ENODEV) {
@@ -26,27 +28,41 @@ void hearth_reset_failed(struct hearth_device *hdev, int error)
 }
 
 /*
+ * A firmware that lives but does not answer waits for a command that does not
+ * end; its other engines go on. Their jobs get some time to end well, and only
+ * who has a job that makes no progress is to blame.
+ */
+static enum hearth_blame hearth_reset_blame(struct hearth_device *hdev)
+{
+	if (!READ_ONCE(hdev->fw->hung) || hearth_fw_heart_stopped(hdev))
+		return HEARTH_BLAME_ALL;
+	hearth_slots_drain(hdev, HEARTH_GRACE);
+	return READ_ONCE(hdev->fw->hung) ? HEARTH_BLAME_STALLED : HEARTH_BLAME_ALL;
+}
+
+/*
  * drm_sched knows nothing of a reset: a queue that lost its slot takes jobs as
  * before and asks for another slot, which is granted after the boot.
  */
 static int hearth_reset(struct hearth_device *hdev)
 {
-	bool guilty = hdev->reset_guilty;
+	enum hearth_blame blame;
 	bool cookie;
 	int ret;
 
 	cookie = dma_fence_begin_signalling();
+	blame = hearth_reset_blame(hdev);
 	mutex_lock(&hdev->reset_lock);
 	mutex_lock(&hdev->slots->lock);
 	atomic_inc(&hdev->reset_count);
 	hearth_fw_stop(hdev);
-	hearth_slots_after_stop(hdev, guilty);
+	hearth_slots_after_stop(hdev, blame);
 	mutex_unlock(&hdev->slots->lock);
 	ret = hearth_fw_start(hdev);
 	mutex_unlock(&hdev->reset_lock);
 	dma_fence_end_signalling(cookie);
 
-	trace_hearth_reset(hdev, guilty, ret);
+	trace_hearth_reset(hdev, blame, ret);
 	return ret;
 }
 

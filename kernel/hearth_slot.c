@@ -40,7 +40,7 @@ void hearth_slot_idle(struct hearth_queue *queue)
 	struct hearth_slots *slots = queue->hdev->slots;
 
 	/* One who comes to wait just now looks for idle slots by itself. */
-	if (!list_empty_careful(&slots->waiting) || READ_ONCE(slots->frozen))
+	if (queue->yielding || READ_ONCE(slots->frozen) || !list_empty_careful(&slots->waiting))
 		hearth_slots_kick(queue->hdev);
 }
 
@@ -143,14 +143,9 @@ static int hearth_slot_stop(struct hearth_queue *queue)
 
 	hearth_queue_busy_ns(queue);
 	ret = hearth_fw_slot_destroy(hdev, queue->slot);
-	if (ret) {
-		/* A queue that had to be stopped and could not. */
-		if (queue->dead && ret != -ESHUTDOWN)
-			hdev->reset_guilty = true;
-		return ret;
-	}
-	hearth_slot_release(queue);
-	return 0;
+	if (!ret)
+		hearth_slot_release(queue);
+	return ret;
 }
 
 static int hearth_slot_grant(struct hearth_queue *queue, u32 slot)
@@ -182,6 +177,7 @@ static int hearth_slot_grant(struct hearth_queue *queue, u32 slot)
 	queue->granted_at = ktime_get_ns();
 	queue->active_at = queue->granted_at;
 	queue->busy_at = queue->granted_at;
+	queue->progress.job = 0;
 	hearth_slot_fill(queue);
 	dead = queue->dead;
 	spin_unlock(&queue->lock);
@@ -430,6 +426,41 @@ bool hearth_slots_busy(struct hearth_device *hdev)
 	return busy;
 }
 
+/* Is a job on its way to its end, on the ring of a queue that is well? */
+static bool hearth_slots_progress(struct hearth_device *hdev)
+{
+	struct hearth_queue *queue;
+	bool progress = false;
+	u32 slot;
+
+	for (slot = 0; slot < hdev->caps.slots && !progress; slot++) {
+		queue = hearth_slot_owner(hdev, slot);
+		if (!queue)
+			continue;
+		spin_lock(&queue->lock);
+		progress = !queue->dead && !list_empty(&queue->running) &&
+			   !hearth_timeout_stalled(queue);
+		spin_unlock(&queue->lock);
+		hearth_queue_put(queue);
+	}
+	return progress;
+}
+
+void hearth_slots_drain(struct hearth_device *hdev, unsigned long timeout)
+{
+	struct hearth_queue *queue;
+	u32 slot;
+
+	mutex_lock(&hdev->slots->lock);
+	for (slot = 0; slot < hdev->caps.slots; slot++) {
+		queue = hdev->slots->owner[slot];
+		if (queue)
+			hearth_slot_yield(queue, true);
+	}
+	mutex_unlock(&hdev->slots->lock);
+	wait_event_timeout(hdev->fw->wait, !hearth_slots_progress(hdev), timeout);
+}
+
 int hearth_slots_evict_idle(struct hearth_device *hdev)
 {
 	struct hearth_queue *queue;
@@ -447,37 +478,49 @@ int hearth_slots_evict_idle(struct hearth_device *hdev)
 	return 0;
 }
 
+/* Jobs that the firmware has taken from the ring and not ended, as far as it says. */
+static u32 hearth_slot_count_taken(struct hearth_queue *queue)
+{
+	struct hearth_hw_fw_page *page = queue->hdev->fw->page;
+	u32 extract = le32_to_cpu(READ_ONCE(page->queue[queue->slot].extract));
+	u32 ended = queue->inserted - list_count_nodes(&queue->running);
+
+	extract = min(extract, queue->inserted);
+	return extract > ended ? extract - ended : 0;
+}
+
 /*
  * A job that the firmware had taken may have been executed in part, and what
  * it overwrote is lost: it must not run again. The ones behind it run.
  */
-static void hearth_slot_lose_taken(struct hearth_queue *queue, bool innocent)
+static void hearth_slot_lose_taken(struct hearth_queue *queue, enum hearth_blame blame)
 {
-	struct hearth_fw *fw = queue->hdev->fw;
+	struct hearth_hw_fw_page *page = queue->hdev->fw->page;
 	struct hearth_fault fault = {
 		.cause = DRM_HEARTH_FAULT_FIRMWARE,
 		.error = -EIO,
-		.innocent = innocent,
 		.opcode = ~0,
 	};
 	struct hearth_job *job, *next;
 	LIST_HEAD(taken);
-	u32 extract, ended, lost;
+	u32 lost;
 
 	spin_lock(&queue->lock);
-	extract = le32_to_cpu(READ_ONCE(fw->page->queue[queue->slot].extract));
-	extract = min(extract, queue->inserted);
-	ended = queue->inserted - list_count_nodes(&queue->running);
-	lost = extract > ended ? extract - ended : 0;
-	if (lost && !queue->dead) {
+	lost = queue->dead ? 0 : hearth_slot_count_taken(queue);
+	if (lost) {
+		if (blame == HEARTH_BLAME_STALLED && hearth_timeout_stalled(queue)) {
+			fault.cause = DRM_HEARTH_FAULT_TIMEOUT;
+			fault.error = -ETIMEDOUT;
+		} else {
+			fault.innocent = blame != HEARTH_BLAME_ALL;
+		}
 		job = list_first_entry(&queue->running, struct hearth_job, node);
 		fault.job = job->seqno - 1;
-		fault.op_index = le32_to_cpu(READ_ONCE(fw->page->queue[queue->slot].op_index));
+		fault.op_index = le32_to_cpu(READ_ONCE(page->queue[queue->slot].op_index));
 		hearth_queue_set_fault(queue, &fault);
-		/* Nobody knows whose job it was that the firmware died of. */
-		if (!innocent)
+		if (!fault.innocent)
 			hearth_queue_die(queue, -ECANCELED, &fault);
-		for (; innocent && lost; lost--)
+		for (; fault.innocent && lost; lost--)
 			list_move_tail(queue->running.next, &taken);
 	}
 	spin_unlock(&queue->lock);
@@ -486,7 +529,7 @@ static void hearth_slot_lose_taken(struct hearth_queue *queue, bool innocent)
 		hearth_job_finish(job, -EIO);
 }
 
-void hearth_slots_after_stop(struct hearth_device *hdev, bool guilty_known)
+void hearth_slots_after_stop(struct hearth_device *hdev, enum hearth_blame blame)
 {
 	struct hearth_queue *queue;
 	u32 slot;
@@ -497,7 +540,7 @@ void hearth_slots_after_stop(struct hearth_device *hdev, bool guilty_known)
 		queue = hdev->slots->owner[slot];
 		if (!queue)
 			continue;
-		hearth_slot_lose_taken(queue, guilty_known);
+		hearth_slot_lose_taken(queue, blame);
 		hearth_slot_release(queue);
 	}
 }

@@ -43,6 +43,20 @@ struct hearth_slots {
 	struct work_struct work;
 };
 
+/**
+ * enum hearth_blame - whose fault is it that the firmware was stopped?
+ */
+enum hearth_blame {
+	/** @HEARTH_BLAME_NONE: Nobody's: we wanted to. */
+	HEARTH_BLAME_NONE,
+
+	/** @HEARTH_BLAME_STALLED: Of those that made no progress. */
+	HEARTH_BLAME_STALLED,
+
+	/** @HEARTH_BLAME_ALL: Of one that had a job in execution, nobody knows which. */
+	HEARTH_BLAME_ALL,
+};
+
 int hearth_slots_init(struct hearth_device *hdev);
 
 /* The queue has pending jobs and no slot, or its slot yields. Atomic. */
@@ -68,10 +82,13 @@ struct hearth_queue *hearth_slot_owner(struct hearth_device *hdev, u32 slot);
  * firmware (nobody has a job on a ring), or after it was stopped.
  */
 int hearth_slots_evict_idle(struct hearth_device *hdev);
-void hearth_slots_after_stop(struct hearth_device *hdev, bool guilty_known);
+void hearth_slots_after_stop(struct hearth_device *hdev, enum hearth_blame blame);
 
 /* Is a job on the ring of any slot? */
 bool hearth_slots_busy(struct hearth_device *hdev);
+
+/* Puts nothing on rings any more and lets queues that are well run dry. */
+void hearth_slots_drain(struct hearth_device *hdev, unsigned long timeout);
 
 /* No grants any more, and back. */
 void hearth_slots_freeze(struct hearth_device *hdev, bool frozen);

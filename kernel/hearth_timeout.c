@@ -15,6 +15,9 @@
 #include "hearth_queue.h"
 #include "hearth_slot.h"
 
+/* No progress for so long is suspicious, once the firmware does not answer. */
+#define HEARTH_STALLED	HZ
+
 static unsigned int progress_timeout_ms = 10000;
 module_param(progress_timeout_ms, uint, 0444);
 MODULE_PARM_DESC(progress_timeout_ms, "Longest time without progress of a job (default 10000)");
@@ -37,14 +40,49 @@ static unsigned long hearth_timeout_period(const struct hearth_progress *p)
 	return clamp(min(p->progress_limit, p->job_limit) / 4, 1UL, HZ / 4UL);
 }
 
+static u64 hearth_timeout_progress(struct hearth_queue *queue)
+{
+	struct hearth_hw_fw_page *page = queue->hdev->fw->page;
+
+	return le64_to_cpu(READ_ONCE(page->queue[queue->slot].progress));
+}
+
+static u64 hearth_timeout_job(struct hearth_queue *queue)
+{
+	return list_first_entry(&queue->running, struct hearth_job, node)->seqno;
+}
+
+static void hearth_timeout_restart(struct hearth_queue *queue)
+{
+	struct hearth_progress *p = &queue->progress;
+
+	p->job = hearth_timeout_job(queue);
+	p->last = hearth_timeout_progress(queue);
+	p->looked = jiffies;
+	p->stalled = 0;
+	p->ran = 0;
+}
+
 void hearth_timeout_arm(struct hearth_queue *queue)
 {
 	struct hearth_progress *p = &queue->progress;
 
 	lockdep_assert_held(&queue->lock);
 
-	if (queue_delayed_work(queue->hdev->wq, &p->work, hearth_timeout_period(p)))
-		p->looked = jiffies;
+	if (queue_delayed_work(queue->hdev->wq, &p->work, hearth_timeout_period(p)) &&
+	    hearth_timeout_job(queue) != p->job)
+		hearth_timeout_restart(queue);
+}
+
+bool hearth_timeout_stalled(struct hearth_queue *queue)
+{
+	struct hearth_progress *p = &queue->progress;
+
+	lockdep_assert_held(&queue->lock);
+
+	return hearth_timeout_job(queue) == p->job &&
+	       hearth_timeout_progress(queue) == p->last &&
+	       p->stalled + (jiffies - p->looked) >= HEARTH_STALLED;
 }
 
 static bool hearth_timeout_outranked(struct hearth_queue *queue)
@@ -80,30 +118,40 @@ static bool hearth_timeout_started(struct hearth_queue *queue)
 /* Counts the time since the last look. True if there was too much of it. */
 static bool hearth_timeout_count(struct hearth_queue *queue, bool outranked)
 {
-	struct hearth_hw_fw_page *page = queue->hdev->fw->page;
 	struct hearth_progress *p = &queue->progress;
 	unsigned long elapsed = jiffies - p->looked;
-	struct hearth_job *job;
-	u64 progress;
+	u64 progress = hearth_timeout_progress(queue);
 
 	lockdep_assert_held(&queue->lock);
 
-	progress = le64_to_cpu(READ_ONCE(page->queue[queue->slot].progress));
-	job = list_first_entry(&queue->running, struct hearth_job, node);
-	p->looked += elapsed;
-	if (job->seqno != p->job) {
-		p->job = job->seqno;
-		p->last = progress;
-		p->stalled = 0;
-		p->ran = 0;
+	if (hearth_timeout_job(queue) != p->job) {
+		hearth_timeout_restart(queue);
 		return false;
 	}
+	p->looked += elapsed;
 	if (progress == p->last && (outranked || !hearth_timeout_started(queue)))
 		return false;
 	p->stalled = progress == p->last ? p->stalled + elapsed : 0;
 	p->last = progress;
 	p->ran += elapsed;
 	return p->stalled >= p->progress_limit || p->ran >= p->job_limit;
+}
+
+/* A queue that hung kept others from the engine: they start to count anew. */
+static void hearth_timeout_absolve(struct hearth_device *hdev)
+{
+	struct hearth_queue *queue;
+	u32 slot;
+
+	for (slot = 0; slot < hdev->caps.slots; slot++) {
+		queue = hearth_slot_owner(hdev, slot);
+		if (!queue)
+			continue;
+		spin_lock(&queue->lock);
+		queue->progress.stalled = 0;
+		spin_unlock(&queue->lock);
+		hearth_queue_put(queue);
+	}
 }
 
 static void hearth_timeout_look(struct hearth_queue *queue)
@@ -127,8 +175,10 @@ static void hearth_timeout_look(struct hearth_queue *queue)
 	}
 	spin_unlock(&queue->lock);
 
-	if (expired)
+	if (expired) {
 		hearth_queue_kill(queue, -ECANCELED, &fault);
+		hearth_timeout_absolve(queue->hdev);
+	}
 }
 
 static void hearth_timeout_work(struct work_struct *work)

@@ -56,16 +56,16 @@ TRACE_EVENT(hearth_submit,
 );
 
 TRACE_EVENT(hearth_reset,
-	    TP_PROTO(struct hearth_device *hdev, bool guilty_known, int error),
-	    TP_ARGS(hdev, guilty_known, error),
+	    TP_PROTO(struct hearth_device *hdev, int blame, int error),
+	    TP_ARGS(hdev, blame, error),
 	    TP_STRUCT__entry(__string(dev, dev_name(hdev->base.dev))
-			     __field(bool, guilty_known)
+			     __field(int, blame)
 			     __field(int, error)),
 	    TP_fast_assign(__assign_str(dev);
-			   __entry->guilty_known = guilty_known;
+			   __entry->blame = blame;
 			   __entry->error = error;),
-	    TP_printk("dev=%s guilty_known=%d error=%d", __get_str(dev),
-		      __entry->guilty_known, __entry->error)
+	    TP_printk("dev=%s blame=%d error=%d", __get_str(dev),
+		      __entry->blame, __entry->error)
 );
 
 #endif /* __HEARTH_TRACE_H__ */
