@@ -451,12 +451,12 @@ struct drm_hearth_job {
  *
  * A job that fails signals its fence with an error (see sync_file's status
  * or the error of a wait): -ETIMEDOUT no progress or too long, -EFAULT MMU
- * fault, -EINVAL malformed command stream, -ECANCELED its queue was
- * destroyed or an earlier job of the queue failed, -EIO firmware died,
- * -ENODEV the device is gone. After any error the queue takes no more jobs
- * (-ECANCELED), with one exception: -EIO with DRM_HEARTH_FAULT_INNOCENT. The
- * job in execution was lost in a reset that another queue caused; the jobs
- * behind it run, and the queue takes more.
+ * fault, -EINVAL malformed command stream, -ENOMEM an operand is too large
+ * for the firmware, -ECANCELED its queue was destroyed or an earlier job of
+ * the queue failed, -EIO firmware died, -ENODEV the device is gone. After any
+ * error the queue takes no more jobs (-ECANCELED), with one exception: -EIO
+ * with DRM_HEARTH_FAULT_INNOCENT. The job in execution was lost in a reset
+ * that another queue caused; the jobs behind it run, and the queue takes more.
  */
 struct drm_hearth_submit {
 	/** @queue_id: Queue. */
