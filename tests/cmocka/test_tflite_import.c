@@ -377,7 +377,8 @@ static void ops_need_their_tensors(void **state)
 
 static void parameters_must_be_constants_in_range(void **state)
 {
-	static const int32_t axis[2] = { 4, -5 }, pads[4] = { 0, 0, -1, 0 };
+	static const int32_t axis[2] = { 4, -5 }, pads[5] = { 0, 0, -1, 0 };
+	static const int32_t none[4];
 	static const int8_t value = 4;
 
 	op(TFLITE_OP_MEAN, T(INT8, 2, 3, 4, 5), T(INT32, 1), -1, T(INT8, 2));
@@ -398,7 +399,7 @@ static void parameters_must_be_constants_in_range(void **state)
 	op(TFLITE_OP_PAD, T(INT8, 2, 3), constant(T(INT32, 2, 2), pads), -1, T(INT8, 2, 3));
 	refused(-EINVAL, "padding -1");
 	again();
-	op(TFLITE_OP_PADV2, T(INT8, 2, 3), constant(T(INT32, 2, 2), axis),
+	op(TFLITE_OP_PADV2, T(INT8, 2, 3), constant(T(INT32, 2, 2), none),
 	   constant(T(INT8, 1), &value), T(INT8, 2, 3));
 	refused(-EOPNOTSUPP, "value 4 is not the zero point 3");
 	again();
