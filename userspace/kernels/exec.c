@@ -185,7 +185,20 @@ static int unmap_all(struct hk_space *space, struct hk_map *map, int n, int ret,
 	return ret;
 }
 
-static int run_mapped(const struct hk_op *op, const union hk_cmd *cmd,
+/* Scratch grows once the operands are known to be there: a command may lie. */
+static int run_on(struct hk_exec *ex, const struct hk_op *op, const union hk_cmd *cmd,
+		  void *const ptr[], struct hk_run *run)
+{
+	int ret = grow(ex, cmd, op, run->fault);
+
+	if (ret || !op->run)
+		return ret;
+	run->scratch = ex->scratch;
+	run->scratch_bytes = ex->scratch_bytes;
+	return op->run(cmd, ptr, run);
+}
+
+static int run_mapped(struct hk_exec *ex, const struct hk_op *op, const union hk_cmd *cmd,
 		      const struct hk_operand *operand, int n, struct hk_space *space,
 		      struct hk_run *run)
 {
@@ -207,9 +220,22 @@ static int run_mapped(const struct hk_op *op, const union hk_cmd *cmd,
 		}
 		ptr[i] = map[i].ptr;
 	}
-	if (!ret && op->run)
-		ret = op->run(cmd, ptr, run);
+	if (!ret)
+		ret = run_on(ex, op, cmd, ptr, run);
 	return unmap_all(space, map, i, ret, run->fault);
+}
+
+/* For ops that map their operands piece by piece. */
+static int run_mapping(struct hk_exec *ex, const struct hk_op *op, const union hk_cmd *cmd,
+		       struct hk_space *space, struct hk_run *run)
+{
+	int ret = grow(ex, cmd, op, run->fault);
+
+	if (ret)
+		return ret;
+	run->scratch = ex->scratch;
+	run->scratch_bytes = ex->scratch_bytes;
+	return op->exec(cmd, space, run);
 }
 
 int hk_exec_one(struct hk_exec *ex, struct hk_space *space,
@@ -229,16 +255,11 @@ int hk_exec_one(struct hk_exec *ex, struct hk_space *space,
 	n = check(&copy, op, operand, fault);
 	if (n < 0)
 		return n;
-	ret = grow(ex, &copy, op, fault);
-	if (ret)
-		return ret;
-	run.scratch = ex->scratch;
-	run.scratch_bytes = ex->scratch_bytes;
 	fpenv = hk_fpenv_enter();
 	if (op->exec)
-		ret = op->exec(&copy, space, &run);
+		ret = run_mapping(ex, op, &copy, space, &run);
 	else
-		ret = run_mapped(op, &copy, operand, n, space, &run);
+		ret = run_mapped(ex, op, &copy, operand, n, space, &run);
 	hk_fpenv_leave(fpenv);
 	return ret ? ret : (int)copy.hdr.bytes;
 }
