@@ -35,6 +35,15 @@ static bool receive_all(int fd, void *data, size_t bytes)
 	return !bytes || recv(fd, data, bytes, MSG_WAITALL) == (ssize_t)bytes;
 }
 
+static void send_reply(struct client *c, struct vfu_header *hdr, const void *body, size_t bytes)
+{
+	hdr->size = sizeof(*hdr) + bytes;
+	pthread_mutex_lock(&c->send_lock);
+	send(c->fd, hdr, sizeof(*hdr), MSG_NOSIGNAL | MSG_MORE);
+	send(c->fd, body, bytes, MSG_NOSIGNAL);
+	pthread_mutex_unlock(&c->send_lock);
+}
+
 /* The server asks for our memory. */
 static void serve_dma(struct client *c, const struct vfu_header *cmd, uint8_t *body)
 {
@@ -50,8 +59,7 @@ static void serve_dma(struct client *c, const struct vfu_header *cmd, uint8_t *b
 	if (msg.address < RAM_BUS || msg.count > RAM_BYTES ||
 	    msg.address - RAM_BUS > RAM_BYTES - msg.count) {
 		hdr.flags |= VFU_FLAG_ERROR;
-		hdr.size = sizeof(hdr);
-		send(c->fd, &hdr, sizeof(hdr), MSG_NOSIGNAL);
+		send_reply(c, &hdr, body, 0);
 		return;
 	}
 	if (cmd->command == VFU_CMD_DMA_READ) {
@@ -62,9 +70,7 @@ static void serve_dma(struct client *c, const struct vfu_header *cmd, uint8_t *b
 		memcpy(c->ram + (msg.address - RAM_BUS), body + sizeof(msg), msg.count);
 		c->dma_writes++;
 	}
-	hdr.size = sizeof(hdr) + sizeof(msg) + data;
-	send(c->fd, &hdr, sizeof(hdr), MSG_NOSIGNAL | MSG_MORE);
-	send(c->fd, body, sizeof(msg) + data, MSG_NOSIGNAL);
+	send_reply(c, &hdr, body, sizeof(msg) + data);
 }
 
 static void *receiver_main(void *arg)
@@ -129,6 +135,7 @@ void client_start(struct client *c, const struct npu_opts *opts)
 	memset(c, 0, sizeof(*c));
 	strcpy(c->dir, "/tmp/hearth-test-XXXXXX");
 	assert_non_null(mkdtemp(c->dir));
+	pthread_mutex_init(&c->send_lock, NULL);
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_cond_init(&c->replied, NULL);
 	c->npu = npu_create(opts ? opts : &standard);
@@ -182,6 +189,7 @@ void client_stop(struct client *c)
 	rmdir(c->dir);
 	pthread_cond_destroy(&c->replied);
 	pthread_mutex_destroy(&c->lock);
+	pthread_mutex_destroy(&c->send_lock);
 }
 
 void client_reconnect(struct client *c)
@@ -211,7 +219,9 @@ void client_send_raw(struct client *c, const void *data, size_t bytes,
 		cm->cmsg_len = CMSG_LEN(sizeof(int) * num_fds);
 		memcpy(CMSG_DATA(cm), fds, sizeof(int) * num_fds);
 	}
+	pthread_mutex_lock(&c->send_lock);
 	assert_int_equal(sendmsg(c->fd, &msg, MSG_NOSIGNAL), bytes);
+	pthread_mutex_unlock(&c->send_lock);
 }
 
 int client_wait_reply(struct client *c)

@@ -26,6 +26,7 @@ struct client {
 
 	int fd;			/* our end; a thread receives from it */
 	pthread_t receiver;
+	pthread_mutex_t send_lock;	/* both threads send */
 	pthread_mutex_t lock;
 	pthread_cond_t replied;
 	uint16_t next_id;
