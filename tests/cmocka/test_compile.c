@@ -196,9 +196,9 @@ static void an_output_that_is_read_again_is_kept(void **state)
 	struct hearth_program *p;
 
 	gm_op(g, HEARTH_ADD, INPUTS(x, x), y, NULL);
-	gm_op(g, HEARTH_ADD, INPUTS(y, y), z, NULL);
 	gm_op(g, HEARTH_RESHAPE, INPUTS(y), r, NULL);
 	gm_op(g, HEARTH_RESHAPE, INPUTS(x), c, NULL);
+	gm_op(g, HEARTH_ADD, INPUTS(y, y), z, NULL);
 	p = compile(NULL);
 	for (int i = 0; i < 16; i++)
 		((float *)data(p, x))[i] = i;
