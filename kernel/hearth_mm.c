@@ -4,6 +4,7 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/seq_file.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include <drm/drm_managed.h>
@@ -120,6 +121,7 @@ static bool hearth_mm_is_unplugged(struct hearth_mm *mm)
 void hearth_mm_unplug(struct hearth_device *hdev)
 {
 	struct hearth_mm *mm = &hdev->mm;
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	struct hearth_bo *bo;
 	struct hearth_vm *vm;
 
@@ -135,7 +137,10 @@ void hearth_mm_unplug(struct hearth_device *hdev)
 	}
 
 	/* Those whose last reference had gone are unmapping by themselves. */
-	wait_event(mm->bo_gone, hearth_mm_is_unplugged(mm));
+	add_wait_queue(&mm->bo_gone, &wait);
+	while (!hearth_mm_is_unplugged(mm))
+		wait_woken(&wait, TASK_UNINTERRUPTIBLE, MAX_SCHEDULE_TIMEOUT);
+	remove_wait_queue(&mm->bo_gone, &wait);
 }
 
 /* Waits until what was let go is freed. */
