@@ -671,7 +671,7 @@ static struct kunit_case mmu_cases[] = {
 	KUNIT_CASE(device_goes),
 	KUNIT_CASE(cursor),
 	KUNIT_CASE(segments_are_checked),
-	KUNIT_CASE(random_sequence),
+	KUNIT_CASE_SLOW(random_sequence),
 	{}
 };
 
