@@ -52,7 +52,7 @@ static void serve_dma(struct client *c, const struct vfu_header *cmd, uint8_t *b
 	size_t data = 0;
 
 	memcpy(&msg, body, sizeof(msg));
-	if (c->mute) {
+	if (__atomic_load_n(&c->mute, __ATOMIC_ACQUIRE)) {
 		__atomic_fetch_add(&c->ignored, 1, __ATOMIC_RELEASE);
 		return;
 	}
@@ -63,12 +63,12 @@ static void serve_dma(struct client *c, const struct vfu_header *cmd, uint8_t *b
 		return;
 	}
 	if (cmd->command == VFU_CMD_DMA_READ) {
-		memcpy(body + sizeof(msg), c->ram + (msg.address - RAM_BUS), msg.count);
+		memcpy(body + sizeof(msg), c->dma_ram + (msg.address - RAM_BUS), msg.count);
 		data = msg.count;
-		c->dma_reads++;
+		__atomic_fetch_add(&c->dma_reads, 1, __ATOMIC_RELEASE);
 	} else {
-		memcpy(c->ram + (msg.address - RAM_BUS), body + sizeof(msg), msg.count);
-		c->dma_writes++;
+		memcpy(c->dma_ram + (msg.address - RAM_BUS), body + sizeof(msg), msg.count);
+		__atomic_fetch_add(&c->dma_writes, 1, __ATOMIC_RELEASE);
 	}
 	send_reply(c, &hdr, body, sizeof(msg) + data);
 }
@@ -127,6 +127,15 @@ static void connect_client(struct client *c)
 	assert_int_equal(pthread_create(&c->receiver, NULL, receiver_main, c), 0);
 }
 
+/* One mapping for each who uses it, as a device has its own way to memory. */
+static uint8_t *map_ram(struct client *c)
+{
+	void *ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, c->ram_fd, 0);
+
+	assert_ptr_not_equal(ram, MAP_FAILED);
+	return ram;
+}
+
 void client_start(struct client *c, const struct npu_opts *opts)
 {
 	struct npu_opts standard = { .caps = npu_caps_full(), .workers = 2 };
@@ -148,8 +157,8 @@ void client_start(struct client *c, const struct npu_opts *opts)
 	assert_int_equal(pthread_create(&c->server, NULL, server_main, c), 0);
 	c->ram_fd = memfd_create("ram", MFD_CLOEXEC);
 	assert_int_equal(ftruncate(c->ram_fd, RAM_BYTES), 0);
-	c->ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, c->ram_fd, 0);
-	assert_ptr_not_equal(c->ram, MAP_FAILED);
+	c->ram = map_ram(c);
+	c->dma_ram = map_ram(c);
 	c->irq[0] = eventfd(0, EFD_NONBLOCK);
 	c->irq[1] = eventfd(0, EFD_NONBLOCK);
 	c->ctl_fd = connect_to(c->ctl_path);
@@ -182,6 +191,7 @@ void client_stop(struct client *c)
 	close(c->irq[0]);
 	close(c->irq[1]);
 	munmap(c->ram, RAM_BYTES);
+	munmap(c->dma_ram, RAM_BYTES);
 	close(c->ram_fd);
 	snprintf(path, sizeof(path), "%s/npu", c->dir);
 	unlink(path);

@@ -38,6 +38,7 @@ struct client {
 
 	int ram_fd;
 	uint8_t *ram;		/* at RAM_BUS, RAM_BYTES */
+	uint8_t *dma_ram;	/* the same, as the server's messages reach it */
 	int irq[2];
 	bool mute;		/* do not answer the server's DMA messages */
 	unsigned int ignored;	/* so many */
@@ -86,6 +87,11 @@ static inline uint32_t reg_read(struct client *c, uint64_t offset)
 static inline void reg_write(struct client *c, uint64_t offset, uint32_t value)
 {
 	client_write(c, HEARTH_BAR_REGS, offset, 4, value);
+}
+
+static inline void client_mute(struct client *c, bool mute)
+{
+	__atomic_store_n(&c->mute, mute, __ATOMIC_RELEASE);
 }
 
 /* A line to the control socket; asserts that the answer is ok, returns it. */

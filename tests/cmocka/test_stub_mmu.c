@@ -348,7 +348,7 @@ static void test_space_faults(void **state)
 
 struct unmapper {
 	struct host *h;
-	volatile bool done;
+	bool done;
 };
 
 static void *unmap_main(void *arg)
@@ -356,7 +356,7 @@ static void *unmap_main(void *arg)
 	struct unmapper *u = arg;
 
 	client_unmap(&u->h->c, RAM_BUS, RAM_BYTES);
-	u->done = true;
+	__atomic_store_n(&u->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -365,7 +365,7 @@ static void *flush_main(void *arg)
 	struct unmapper *u = arg;
 
 	npu_mmu_flush(ctx, 0x1000, 1);
-	u->done = true;
+	__atomic_store_n(&u->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
 
@@ -407,9 +407,9 @@ static void expect_wait(struct host *h, void *(*main)(void *), bool (*started)(s
 	memset(host_ptr(h, AT_DATA), 0x42, 8192);
 	assert_int_equal(s->base.ops->map(&s->base, &m, &f), 0);
 	assert_int_equal(pthread_create(&thread, NULL, main, &u), 0);
-	while (!started(h) && !u.done)
+	while (!started(h) && !__atomic_load_n(&u.done, __ATOMIC_ACQUIRE))
 		sched_yield();
-	assert_false(u.done);
+	assert_false(__atomic_load_n(&u.done, __ATOMIC_ACQUIRE));
 	assert_int_equal(((uint8_t *)m.ptr)[8191], 0x42);
 	assert_int_equal(s->base.ops->unmap(&s->base, &m, &f), 0);
 	pthread_join(thread, NULL);

@@ -623,8 +623,8 @@ static void test_messages(void **state)
 	struct host *h = *state;
 
 	test_copy(state);
-	assert_true(h->c.dma_reads > 10);
-	assert_true(h->c.dma_writes > 10);
+	assert_true(__atomic_load_n(&h->c.dma_reads, __ATOMIC_ACQUIRE) > 10);
+	assert_true(__atomic_load_n(&h->c.dma_writes, __ATOMIC_ACQUIRE) > 10);
 	test_scattered(state);
 }
 
@@ -635,11 +635,11 @@ static void test_mute_client(void **state)
 	uint32_t n = put_copy(h, 0, VA_DATA, VA_DATA + 4096, 4096);
 
 	host_queue(h, 0, 1, 1);
-	h->c.mute = true;
+	client_mute(&h->c, true);
 	host_submit(h, 0, VA_STREAM, n);
 	reg_write(&h->c, HEARTH_REG_CTRL, HEARTH_CTRL_RESET);
 	assert_int_equal(reg_read(&h->c, HEARTH_REG_STATUS), HEARTH_STATUS_OFF);
-	h->c.mute = false;
+	client_mute(&h->c, false);
 	host_prepare(h);
 	assert_int_equal(host_boot(h), HEARTH_STATUS_READY);
 }
@@ -662,7 +662,7 @@ static void test_unmap_while_waiting(void **state)
 	host_map(h, root, 0x5000, by_file, 4096, 0);
 	host_map(h, root, 0x9000, by_message, 4096, 0);
 	host_queue(h, 0, 1, 1);
-	h->c.mute = true;
+	client_mute(&h->c, true);
 	host_submit(h, 0, VA_STREAM, n);
 	while (!__atomic_load_n(&h->c.ignored, __ATOMIC_ACQUIRE))
 		;
@@ -670,7 +670,7 @@ static void test_unmap_while_waiting(void **state)
 	e = host_want(h);
 	assert_int_equal(e.type, HEARTH_EVENT_JOB_FAULT);
 	assert_int_equal(e.error, HEARTH_HW_ERR_BUS);
-	h->c.mute = false;
+	client_mute(&h->c, false);
 	assert_int_equal(host_destroy(h, 0), HEARTH_HW_OK);
 	host_queue(h, 1, 1, 1);
 	host_want_done(h, 1, host_submit(h, 1, VA_STREAM, 0));
