@@ -256,8 +256,8 @@ enum hearth_event_type {
  */
 enum hearth_hw_error {
 	HEARTH_HW_OK = 0,
-	HEARTH_HW_ERR_ARGS,	/* admin: a field out of range */
-	HEARTH_HW_ERR_BUSY,	/* admin: the object is in use, or exists */
+	HEARTH_HW_ERR_ARGS,	/* admin: a field out of range; job: index of the ring */
+	HEARTH_HW_ERR_BUSY,	/* admin: in use, or exists; job: no memory left */
 	HEARTH_HW_ERR_NOENT,	/* admin: no such context or slot */
 	HEARTH_HW_ERR_READ,	/* job: MMU fault on read, @addr */
 	HEARTH_HW_ERR_WRITE,	/* job: MMU fault on write, @addr */
