@@ -156,7 +156,8 @@ static void hearth_timeout_absolve(struct hearth_device *hdev)
 
 static void hearth_timeout_look(struct hearth_queue *queue)
 {
-	struct hearth_hw_fw_page *page = queue->hdev->fw->page;
+	struct hearth_device *hdev = queue->hdev;
+	struct hearth_hw_fw_page *page = hdev->fw->page;
 	struct hearth_fault fault = {
 		.cause = DRM_HEARTH_FAULT_TIMEOUT,
 		.error = -ETIMEDOUT,
@@ -168,6 +169,11 @@ static void hearth_timeout_look(struct hearth_queue *queue)
 	spin_lock(&queue->lock);
 	if (queue->slot >= 0 && !queue->dead && !list_empty(&queue->running)) {
 		expired = hearth_timeout_count(queue, outranked);
+		/* Not the job's fault. A job that runs keeps the device awake. */
+		if (expired && hearth_read(hdev, HEARTH_REG_STATUS) == ~0) {
+			hearth_device_gone(hdev);
+			expired = false;
+		}
 		fault.job = queue->progress.job - 1;
 		fault.op_index = le32_to_cpu(READ_ONCE(page->queue[queue->slot].op_index));
 		if (!expired)
@@ -177,7 +183,7 @@ static void hearth_timeout_look(struct hearth_queue *queue)
 
 	if (expired) {
 		hearth_queue_kill(queue, -ECANCELED, &fault);
-		hearth_timeout_absolve(queue->hdev);
+		hearth_timeout_absolve(hdev);
 	}
 }
 
