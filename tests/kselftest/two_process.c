@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Two processes on one device: apart where they must be, together where they want. */
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
