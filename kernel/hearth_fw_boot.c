@@ -283,6 +283,8 @@ void hearth_fw_suspend(struct hearth_device *hdev)
 
 	lockdep_assert_held(&hdev->reset_lock);
 
+	if (READ_ONCE(hdev->fw->state) == HEARTH_FW_STOPPED)
+		return;
 	ret = hearth_fw_call(hdev, &entry);
 	if (!ret)
 		ret = read_poll_timeout(hearth_read, status,

@@ -4,6 +4,7 @@
  * is only suspended when no slot has a job, and it is only woken from ioctls:
  * never from reclaim or where fences are signalled.
  */
+#include <linux/dma-fence.h>
 #include <linux/pm_runtime.h>
 
 #include <drm/drm_print.h>
@@ -17,27 +18,35 @@
 #define HEARTH_AUTOSUSPEND_MS	100
 #define HEARTH_DRAIN_TIMEOUT	(5 * HZ)
 
+/* -EBUSY if a slot has a job and @force is not set; the job is lost else. */
+static int hearth_pm_stop(struct hearth_device *hdev, bool force)
+{
+	bool cookie, inner;
+	int ret;
+
+	cookie = dma_fence_begin_signalling();
+	mutex_lock(&hdev->reset_lock);
+	inner = hearth_slots_lock(hdev);
+	ret = hearth_slots_evict_idle(hdev);
+	if (!ret)
+		hearth_fw_suspend(hdev);
+	else if (ret != -EBUSY || force)
+		hearth_fw_stop(hdev);
+	if (hdev->fw->state == HEARTH_FW_STOPPED) {
+		hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
+		ret = 0;
+	}
+	hearth_slots_unlock(hdev, inner);
+	mutex_unlock(&hdev->reset_lock);
+	dma_fence_end_signalling(cookie);
+	return ret;
+}
+
 static int hearth_pm_runtime_suspend(struct device *dev)
 {
 	struct hearth_device *hdev = dev_get_drvdata(dev);
-	int ret = 0;
 
-	mutex_lock(&hdev->reset_lock);
-	if (hdev->fw->state != HEARTH_FW_STOPPED) {
-		mutex_lock(&hdev->slots->lock);
-		ret = hearth_slots_evict_idle(hdev);
-		if (!ret)
-			hearth_fw_suspend(hdev);
-		else if (ret != -EBUSY)
-			hearth_fw_stop(hdev);
-		if (hdev->fw->state == HEARTH_FW_STOPPED) {
-			hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
-			ret = 0;
-		}
-		mutex_unlock(&hdev->slots->lock);
-	}
-	mutex_unlock(&hdev->reset_lock);
-	return ret;
+	return hearth_pm_stop(hdev, false);
 }
 
 static int hearth_pm_runtime_resume(struct device *dev)
@@ -65,12 +74,7 @@ static void hearth_pm_drain(struct hearth_device *hdev)
 		return;
 
 	drm_warn(&hdev->base, "jobs that did not end are lost in suspend\n");
-	mutex_lock(&hdev->reset_lock);
-	hearth_fw_stop(hdev);
-	mutex_lock(&hdev->slots->lock);
-	hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
-	mutex_unlock(&hdev->slots->lock);
-	mutex_unlock(&hdev->reset_lock);
+	hearth_pm_stop(hdev, true);
 }
 
 static int hearth_pm_suspend(struct device *dev)

@@ -161,13 +161,14 @@ void hearth_queues_kill(struct hearth_device *hdev, int dead, enum drm_hearth_fa
 void hearth_queues_unplug(struct hearth_device *hdev)
 {
 	struct hearth_queue *queue;
+	bool cookie;
 
 	hearth_queues_kill(hdev, -ENODEV, DRM_HEARTH_FAULT_GONE);
 
-	mutex_lock(&hdev->slots->lock);
+	cookie = hearth_slots_lock(hdev);
 	hdev->slots->frozen = true;
 	hearth_slots_after_stop(hdev, HEARTH_BLAME_NONE);
-	mutex_unlock(&hdev->slots->lock);
+	hearth_slots_unlock(hdev, cookie);
 
 	mutex_lock(&hdev->queues_lock);
 	list_for_each_entry(queue, &hdev->queues, node) {

@@ -47,17 +47,17 @@ static enum hearth_blame hearth_reset_blame(struct hearth_device *hdev)
 static int hearth_reset(struct hearth_device *hdev)
 {
 	enum hearth_blame blame;
-	bool cookie;
+	bool cookie, inner;
 	int ret;
 
 	cookie = dma_fence_begin_signalling();
 	blame = hearth_reset_blame(hdev);
 	mutex_lock(&hdev->reset_lock);
-	mutex_lock(&hdev->slots->lock);
+	inner = hearth_slots_lock(hdev);
 	atomic_inc(&hdev->reset_count);
 	hearth_fw_stop(hdev);
 	hearth_slots_after_stop(hdev, blame);
-	mutex_unlock(&hdev->slots->lock);
+	hearth_slots_unlock(hdev, inner);
 	ret = hearth_fw_start(hdev);
 	mutex_unlock(&hdev->reset_lock);
 	dma_fence_end_signalling(cookie);

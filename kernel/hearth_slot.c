@@ -14,6 +14,20 @@
 #include "hearth_slot.h"
 #include "hearth_vm.h"
 
+bool hearth_slots_lock(struct hearth_device *hdev)
+{
+	bool cookie = dma_fence_begin_signalling();
+
+	mutex_lock(&hdev->slots->lock);
+	return cookie;
+}
+
+void hearth_slots_unlock(struct hearth_device *hdev, bool cookie)
+{
+	mutex_unlock(&hdev->slots->lock);
+	dma_fence_end_signalling(cookie);
+}
+
 void hearth_slots_kick(struct hearth_device *hdev)
 {
 	queue_work(hdev->wq, &hdev->slots->work);
@@ -398,15 +412,13 @@ static void hearth_slots_work(struct work_struct *work)
 
 	if (!drm_dev_enter(&hdev->base, &idx))
 		return;
-	cookie = dma_fence_begin_signalling();
-	mutex_lock(&slots->lock);
+	cookie = hearth_slots_lock(hdev);
 	if (!hearth_slots_reap(hdev)) {
 		if (!slots->frozen)
 			hearth_slots_serve(hdev);
 		hearth_slots_balance(hdev);
 	}
-	mutex_unlock(&slots->lock);
-	dma_fence_end_signalling(cookie);
+	hearth_slots_unlock(hdev, cookie);
 	drm_dev_exit(idx);
 }
 
@@ -449,15 +461,16 @@ static bool hearth_slots_progress(struct hearth_device *hdev)
 void hearth_slots_drain(struct hearth_device *hdev, unsigned long timeout)
 {
 	struct hearth_queue *queue;
+	bool cookie;
 	u32 slot;
 
-	mutex_lock(&hdev->slots->lock);
+	cookie = hearth_slots_lock(hdev);
 	for (slot = 0; slot < hdev->caps.slots; slot++) {
 		queue = hdev->slots->owner[slot];
 		if (queue)
 			hearth_slot_yield(queue, true);
 	}
-	mutex_unlock(&hdev->slots->lock);
+	hearth_slots_unlock(hdev, cookie);
 	wait_event_timeout(hdev->fw->wait, !hearth_slots_progress(hdev), timeout);
 }
 
@@ -547,10 +560,11 @@ void hearth_slots_after_stop(struct hearth_device *hdev, enum hearth_blame blame
 
 void hearth_slots_freeze(struct hearth_device *hdev, bool frozen)
 {
-	mutex_lock(&hdev->slots->lock);
+	bool cookie = hearth_slots_lock(hdev);
+
 	hdev->slots->frozen = frozen;
 	hearth_slots_balance(hdev);
-	mutex_unlock(&hdev->slots->lock);
+	hearth_slots_unlock(hdev, cookie);
 	hearth_slots_kick(hdev);
 }
 

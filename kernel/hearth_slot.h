@@ -59,6 +59,14 @@ enum hearth_blame {
 
 int hearth_slots_init(struct hearth_device *hdev);
 
+/*
+ * Fences are signalled under hearth_slots.lock, and so it counts as a part of
+ * signalling wherever it is held. Taken after hearth_device.reset_lock, which
+ * then belongs into the section too.
+ */
+bool hearth_slots_lock(struct hearth_device *hdev);
+void hearth_slots_unlock(struct hearth_device *hdev, bool cookie);
+
 /* The queue has pending jobs and no slot, or its slot yields. Atomic. */
 void hearth_slot_request(struct hearth_queue *queue);
 
