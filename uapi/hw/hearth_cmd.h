@@ -26,7 +26,7 @@
 #define HEARTH_CMD_MAX_ELEMENTS		(1ull << 36)
 #define HEARTH_CMD_MAX_BYTES		256
 
-/**
+/*
  * enum hearth_type - data types; numbers are bits in HEARTH_REG_TYPES
  */
 enum hearth_type {
@@ -54,7 +54,7 @@ enum hearth_type {
 	HEARTH_TYPE_COUNT = 64,
 };
 
-/**
+/*
  * enum hearth_opcode - commands; numbers are bits in HEARTH_REG_OPS
  */
 enum hearth_opcode {
@@ -107,7 +107,7 @@ struct hearth_cmd_header {
 
 /* HEARTH_OP_NOP is the bare header. */
 
-/**
+/*
  * struct hearth_cmd_copy_2d - copy @rows rows of @row_bytes each
  */
 struct hearth_cmd_copy_2d {
@@ -126,7 +126,7 @@ struct hearth_cmd_copy_2d {
 	__le32 rows;
 };
 
-/**
+/*
  * struct hearth_cmd_pad - put an 8-bit NHWC tensor into a larger one
  */
 struct hearth_cmd_pad {
@@ -158,7 +158,7 @@ struct hearth_requant {
 	__le32 shift;
 };
 
-/**
+/*
  * struct hearth_cmd_conv_2d - CONV_2D and DEPTHWISE_CONV_2D, NHWC, 8 bits
  *
  * Output (y, x) reads input (y * stride_h - pad_top + ky * dilation_h, ...);
@@ -197,7 +197,7 @@ struct hearth_cmd_conv_2d {
 	__u8 reserved;
 };
 
-/**
+/*
  * struct hearth_cmd_fully_connected - dst[r][o] = requant(sum(src[r] * w[o]))
  */
 struct hearth_cmd_fully_connected {
@@ -223,7 +223,7 @@ struct hearth_cmd_fully_connected {
 	__u8 reserved[5];
 };
 
-/**
+/*
  * struct hearth_cmd_pool_2d - AVERAGE_POOL_2D and MAX_POOL_2D, NHWC, 8 bits
  */
 struct hearth_cmd_pool_2d {
@@ -245,7 +245,7 @@ struct hearth_cmd_pool_2d {
 	__u8 reserved[7];
 };
 
-/**
+/*
  * struct hearth_cmd_binary_q - ADD_Q and MUL_Q, 8 bits
  *
  * Element i of the output takes element i of @a and element i % @b_n of @b.
@@ -276,7 +276,7 @@ struct hearth_cmd_binary_q {
 	__u8 reserved[5];
 };
 
-/**
+/*
  * struct hearth_cmd_softmax_q - softmax over the last dimension, 8 bits
  *
  * With d the difference between the largest element of a row and an element,
@@ -301,7 +301,7 @@ struct hearth_cmd_softmax_q {
 	__u8 reserved[6];
 };
 
-/**
+/*
  * struct hearth_cmd_lut8 - dst[i] = table[src[i]], the byte as unsigned index
  */
 struct hearth_cmd_lut8 {
@@ -317,7 +317,7 @@ struct hearth_cmd_lut8 {
 	__le32 reserved;
 };
 
-/**
+/*
  * struct hearth_cmd_quantize - QUANTIZE (f32 to 8 bits) and DEQUANTIZE
  */
 struct hearth_cmd_quantize {
@@ -337,7 +337,7 @@ struct hearth_cmd_quantize {
 	__u8 reserved[3];
 };
 
-/**
+/*
  * struct hearth_cmd_mean_q - mean over the middle dimension, 8 bits
  *
  * Sums [outer][n][inner] over n, then requantizes as TFLite's MEAN does.
@@ -359,7 +359,7 @@ struct hearth_cmd_mean_q {
 	__u8 reserved[3];
 };
 
-/**
+/*
  * struct hearth_cmd_get_rows - dst[i] = table[ids[i]], decoded to f32
  */
 struct hearth_cmd_get_rows {
@@ -377,7 +377,7 @@ struct hearth_cmd_get_rows {
 	__u8 reserved[3];
 };
 
-/**
+/*
  * struct hearth_cmd_matmul - dst[i][o] = sum over k of src[i][k] * w[o][k]
  */
 struct hearth_cmd_matmul {
@@ -395,7 +395,7 @@ struct hearth_cmd_matmul {
 	__u8 reserved[3];
 };
 
-/**
+/*
  * struct hearth_cmd_rms_norm - dst[i] = src[i] / rms(src[i]) * weights
  */
 struct hearth_cmd_rms_norm {
@@ -418,7 +418,7 @@ enum hearth_rope_mode {
 	HEARTH_ROPE_HALVES = 1,	/* rotates elements i and i + n_rot / 2 (neox) */
 };
 
-/**
+/*
  * struct hearth_cmd_rope - rotary position embedding, in place
  */
 struct hearth_cmd_rope {
@@ -439,7 +439,7 @@ struct hearth_cmd_rope {
 	__le32 mode;
 };
 
-/**
+/*
  * struct hearth_cmd_kv_write - cache[h][pos[i]] = src[i][h] for each head h
  */
 struct hearth_cmd_kv_write {
@@ -457,7 +457,7 @@ struct hearth_cmd_kv_write {
 	__u8 reserved[7];
 };
 
-/**
+/*
  * struct hearth_cmd_attention - causal attention over a KV cache
  *
  * Row i, head h attends with keys and values of head h / (heads / kv_heads)
@@ -484,7 +484,7 @@ struct hearth_cmd_attention {
 	__u8 reserved[7];
 };
 
-/**
+/*
  * struct hearth_cmd_binary - ADD and MUL, f32
  *
  * Element i of the output takes element i of @a and element i % @b_n of @b.
@@ -506,7 +506,7 @@ enum hearth_glu_mode {
 	HEARTH_GLU_SILU = 0,	/* silu(gate) * up */
 };
 
-/**
+/*
  * struct hearth_cmd_glu - dst[i] = act(gate[i]) * up[i], f32
  */
 struct hearth_cmd_glu {
@@ -523,7 +523,7 @@ struct hearth_cmd_glu {
 	__le32 mode;
 };
 
-/**
+/*
  * struct hearth_cmd_argmax - index of the first largest element of each row
  *
  * NaN is smaller than every number.

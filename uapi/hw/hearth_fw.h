@@ -251,7 +251,7 @@ enum hearth_event_type {
 	HEARTH_EVENT_LOG,
 };
 
-/**
+/*
  * enum hearth_hw_error - errors in events
  */
 enum hearth_hw_error {
