@@ -3,6 +3,7 @@
  * What the checks of all ops share, and the table of ops.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -155,7 +156,8 @@ int hg_want_8bit(const struct hg_check *c, const struct hg_tensor *t)
 	if (t->n_scales != 1)
 		return hg_refuse(c->op, -EINVAL, "'%s' has %u scales: one is wanted", t->name,
 				 t->n_scales);
-	if (!(t->scales[0] > 0))
+	/* Commands take no denormal. */
+	if (!isnormal(t->scales[0]))
 		return hg_refuse(c->op, -EINVAL, "'%s' has scale %g", t->name,
 				 (double)t->scales[0]);
 	return 0;
