@@ -117,6 +117,9 @@ struct hearth_device {
 	/** @reset_count: Resets so far. */
 	atomic_t reset_count;
 
+	/** @resetting: The bus resets the function; its device lock is held. */
+	bool resetting;
+
 	/** @wedged: Firmware did not boot any more; only a rebind helps. */
 	bool wedged;
 

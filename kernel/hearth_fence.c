@@ -35,7 +35,7 @@ static const struct dma_fence_ops hearth_fence_ops = {
 
 struct dma_fence *hearth_fence_alloc(void)
 {
-	struct hearth_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL);
+	struct hearth_fence *fence = kzalloc(sizeof(*fence), GFP_KERNEL_ACCOUNT);
 
 	return fence ? &fence->base : NULL;
 }

@@ -26,7 +26,7 @@ struct hearth_job *hearth_job_create(struct hearth_queue *queue, struct drm_file
 	struct hearth_job *job;
 	int ret;
 
-	job = kzalloc(sizeof(*job), GFP_KERNEL);
+	job = kzalloc(sizeof(*job), GFP_KERNEL_ACCOUNT);
 	if (!job)
 		return ERR_PTR(-ENOMEM);
 	job->fence = hearth_fence_alloc();

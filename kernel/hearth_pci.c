@@ -87,6 +87,28 @@ static void hearth_pci_shutdown(struct pci_dev *pdev)
 	hearth_device_unplug(pci_get_drvdata(pdev));
 }
 
+/* The function is reset through sysfs, or by a driver of the bus. */
+static void hearth_pci_reset_prepare(struct pci_dev *pdev)
+{
+	struct hearth_device *hdev = pci_get_drvdata(pdev);
+
+	hdev->resetting = !hearth_pm_reset_prepare(hdev);
+}
+
+static void hearth_pci_reset_done(struct pci_dev *pdev)
+{
+	struct hearth_device *hdev = pci_get_drvdata(pdev);
+
+	if (hdev->resetting)
+		hearth_pm_reset_done(hdev);
+	hdev->resetting = false;
+}
+
+static const struct pci_error_handlers hearth_pci_err_handler = {
+	.reset_prepare = hearth_pci_reset_prepare,
+	.reset_done = hearth_pci_reset_done,
+};
+
 static const struct pci_device_id hearth_pci_ids[] = {
 	{ PCI_DEVICE(HEARTH_PCI_VENDOR, HEARTH_PCI_DEVICE) },
 	{ }
@@ -99,5 +121,6 @@ struct pci_driver hearth_pci_driver = {
 	.probe = hearth_pci_probe,
 	.remove = hearth_pci_remove,
 	.shutdown = hearth_pci_shutdown,
+	.err_handler = &hearth_pci_err_handler,
 	.driver.pm = pm_ptr(&hearth_pm_ops),
 };

@@ -73,8 +73,25 @@ static void hearth_pm_drain(struct hearth_device *hdev)
 	if (wait_event_timeout(hdev->fw->wait, !hearth_slots_busy(hdev), HEARTH_DRAIN_TIMEOUT))
 		return;
 
-	drm_warn(&hdev->base, "jobs that did not end are lost in suspend\n");
+	drm_warn(&hdev->base, "jobs that did not end are lost\n");
 	hearth_pm_stop(hdev, true);
+}
+
+int hearth_pm_reset_prepare(struct hearth_device *hdev)
+{
+	int ret = hearth_pm_get(hdev);
+
+	if (ret)
+		return ret;
+	hearth_pm_drain(hdev);
+	return hearth_pm_stop(hdev, true);
+}
+
+void hearth_pm_reset_done(struct hearth_device *hdev)
+{
+	hearth_pm_runtime_resume(hdev->base.dev);
+	hearth_slots_freeze(hdev, false);
+	hearth_pm_put(hdev);
 }
 
 static int hearth_pm_suspend(struct device *dev)

@@ -12,6 +12,10 @@ extern const struct dev_pm_ops hearth_pm_ops;
 void hearth_pm_start(struct hearth_device *hdev);
 void hearth_pm_fini(struct hearth_device *hdev);
 
+/* Somebody resets the device from outside; in between it is stopped. */
+int hearth_pm_reset_prepare(struct hearth_device *hdev);
+void hearth_pm_reset_done(struct hearth_device *hdev);
+
 /* Wakes the device, sleeps. -EIO if it cannot be woken. */
 int hearth_pm_get(struct hearth_device *hdev);
 

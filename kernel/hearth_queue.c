@@ -241,7 +241,7 @@ static struct hearth_queue *hearth_queue_create(struct hearth_device *hdev,
 	struct hearth_queue *queue;
 	int ret;
 
-	queue = kzalloc(sizeof(*queue), GFP_KERNEL);
+	queue = kzalloc(sizeof(*queue), GFP_KERNEL_ACCOUNT);
 	if (!queue)
 		return ERR_PTR(-ENOMEM);
 

@@ -85,7 +85,7 @@ static int hearth_submit_init(struct hearth_submit *submit,
 	if (!args)
 		return -EINVAL;
 
-	submit->entries = kcalloc(array->count, sizeof(*submit->entries), GFP_KERNEL);
+	submit->entries = kcalloc(array->count, sizeof(*submit->entries), GFP_KERNEL_ACCOUNT);
 	if (!submit->entries)
 		ret = -ENOMEM;
 	for (i = 0; i < array->count && !ret; i++)
