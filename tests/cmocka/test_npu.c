@@ -234,6 +234,41 @@ static void every_fault_has_its_message(void **state)
 	}
 }
 
+/* The device tells the index only; a second command follows the copy. */
+static void hang_names_the_command_from_the_stream(void **state)
+{
+	static const struct {
+		uint32_t index, bytes;
+		const char *text;
+	} rows[] = {
+		{ 0, sizeof(struct hearth_cmd_copy_2d), "command 0 (copy_2d) hangs" },
+		{ 1, sizeof(struct hearth_cmd_copy_2d), "command 1 (nop) hangs" },
+		{ 2, sizeof(struct hearth_cmd_copy_2d), "command 2 (unknown) hangs" },
+		{ 1, 4, "command 1 (unknown) hangs" },
+		{ 1, ~0u, "command 1 (unknown) hangs" },
+	};
+
+	for (unsigned int i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct hearth_cmd_header nop = { .op = HEARTH_OP_NOP, .bytes = sizeof(nop) };
+		struct job j;
+
+		job_create(&j);
+		memcpy(j.cmd + 1, &nop, sizeof(nop));
+		j.cmd->hdr.bytes = rows[i].bytes;
+		fake.fault = (struct drm_hearth_query_fault){
+			.cause = DRM_HEARTH_FAULT_TIMEOUT,
+			.error = ETIMEDOUT,
+			.op_index = rows[i].index,
+			.opcode = ~0u,
+		};
+		assert_int_equal(hearth_queue_submit(j.q, hearth_buffer_address(j.buf),
+						     sizeof(*j.cmd) + sizeof(nop), NULL), 0);
+		assert_int_equal(hearth_queue_wait(j.q, UINT64_MAX), -ETIMEDOUT);
+		assert_message(rows[i].text);
+		job_destroy(&j);
+	}
+}
+
 static void wait_times_out(void **state)
 {
 	struct job j;
@@ -295,6 +330,7 @@ int main(void)
 		with_npu(submit_runs_on_the_device),
 		with_npu(mmu_fault_names_command_and_address),
 		with_npu(every_fault_has_its_message),
+		with_npu(hang_names_the_command_from_the_stream),
 		with_npu(wait_times_out),
 		with_npu(fences_go_in_and_out),
 		with_npu(the_same_stream_runs_on_the_cpu),

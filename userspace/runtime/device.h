@@ -78,6 +78,8 @@ struct hearth_queue {
 	/** fence: binary syncobj to pass sync_files through. */
 	uint32_t fence;
 	uint64_t submitted;
+	/** last_va, last_bytes: stream of the last job. */
+	uint64_t last_va, last_bytes;
 	/** error: of the first job that failed (CPU), and its message. */
 	int error;
 	char message[256];

@@ -315,8 +315,11 @@ static int submit_job(struct hearth_queue *q, uint64_t va, uint64_t bytes,
 	};
 	int ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_SUBMIT, &arg, "submit");
 
-	if (!ret)
+	if (!ret) {
 		q->submitted++;
+		q->last_va = va;
+		q->last_bytes = bytes;
+	}
 	return ret;
 }
 
@@ -383,6 +386,35 @@ static void describe(char *buf, size_t size,
 	}
 }
 
+/*
+ * Of a command that never ended the device tells only the index. The stream of
+ * the last job is at hand: what is at that index in it?
+ */
+static void find_opcode(struct hearth_queue *q, struct drm_hearth_query_fault *f)
+{
+	const char *stream = hearth_table_find(&q->dev->table, q->last_va,
+					       q->last_bytes, HK_READ);
+	uint64_t at = 0;
+
+	if (f->opcode != ~0u || f->cause != DRM_HEARTH_FAULT_TIMEOUT ||
+	    f->job + 1 != q->submitted || !stream)
+		return;
+	for (uint32_t i = 0; ; i++) {
+		struct hearth_cmd_header cmd;
+
+		if (q->last_bytes - at < sizeof(cmd))
+			return;
+		memcpy(&cmd, stream + at, sizeof(cmd));
+		if (i == f->op_index) {
+			f->opcode = cmd.op;
+			return;
+		}
+		if (cmd.bytes < sizeof(cmd) || cmd.bytes > q->last_bytes - at)
+			return;
+		at += cmd.bytes;
+	}
+}
+
 /* A syncobj wait does not tell whether the work failed: the queue does. */
 static int check_fault(struct hearth_queue *q)
 {
@@ -393,6 +425,7 @@ static int check_fault(struct hearth_queue *q)
 
 	if (ret || !f.error)
 		return ret;
+	find_opcode(q, &f);
 	describe(msg, sizeof(msg), &f);
 	return hearth_seterr(-(int)f.error, "%s%s", msg,
 			     f.flags & DRM_HEARTH_FAULT_INNOCENT ?
