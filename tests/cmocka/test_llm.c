@@ -15,6 +15,8 @@
 #include <cmocka.h>
 
 #include "base/err.h"
+#include "count_allocations.h"
+#include "fake_npu.h"
 #include "gguf_writer.h"
 #include "hearth.h"
 #include "llm/hparams.h"
@@ -450,6 +452,35 @@ static void model_generate_stops_where_it_should(void **state)
 	assert_int_equal(hearth_llm_generate(f.llm, &opts, count_tokens, &n), 7);
 }
 
+/* One submit per token, and nothing allocated once the first one ran. */
+static void npu_token_is_one_submit_and_no_allocation(void **state)
+{
+	const int32_t ids[6] = { 1, 2, 3, 4, 5, 6 };
+	struct hearth_device *dev;
+	const float *logits;
+	struct hearth_llm *llm;
+	unsigned int before;
+
+	fake_npu_reset();
+	make_file(&good);
+	assert_int_equal(hearth_device_open(fake.path, NULL, &dev), 0);
+	assert_int_equal(hearth_llm_open(f.path, dev, NULL, &llm), 0);
+	assert_int_equal(hearth_llm_eval(llm, ids, 6, NULL), 0);
+	assert_int_equal(fake.submits, 1);
+	assert_int_equal(hearth_llm_eval(llm, ids, 1, NULL), 0);
+	before = allocations;
+	for (int i = 0; i < 6; i++)
+		assert_int_equal(hearth_llm_eval(llm, &ids[i], 1, &logits), 0);
+	assert_int_equal(allocations, before);
+	assert_int_equal(fake.submits, 8);
+	if (counting)
+		assert_true(before > 0);
+	hearth_llm_close(llm);
+	hearth_device_close(dev);
+	assert_int_equal(fake_npu_leaks(), 0);
+	close(f.fd);
+}
+
 static void open_failures_are_told(void **state)
 {
 	HEARTH_OPTS(hearth_llm_opts, opts, .n_ctx = CTX + 1);
@@ -492,6 +523,7 @@ int main(void)
 		with_model(model_context_is_a_limit),
 		with_model(model_refuses_a_token_outside_of_the_vocabulary),
 		with_model(model_generate_stops_where_it_should),
+		cmocka_unit_test(npu_token_is_one_submit_and_no_allocation),
 		cmocka_unit_test(open_failures_are_told),
 	};
 
