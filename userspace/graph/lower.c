@@ -225,58 +225,40 @@ static int place_output(struct hg_lower *l)
 	return 0;
 }
 
+static int lower_either_binary(struct hg_lower *l)
+{
+	return hg_lower_out(l)->type == HEARTH_TYPE_F32 ? hg_lower_binary(l) :
+							  hg_lower_binary_q(l);
+}
+
 static int lower_op(struct hg_lower *l)
 {
-	switch (l->op->kind) {
-	case HEARTH_CONV_2D:
-	case HEARTH_DEPTHWISE_CONV_2D:
-		return hg_lower_conv(l);
-	case HEARTH_FULLY_CONNECTED:
-		return hg_lower_fully_connected(l);
-	case HEARTH_AVERAGE_POOL_2D:
-	case HEARTH_MAX_POOL_2D:
-		return hg_lower_pool(l);
-	case HEARTH_ADD:
-	case HEARTH_MUL:
-		return hg_lower_out(l)->type == HEARTH_TYPE_F32 ? hg_lower_binary(l) :
-								  hg_lower_binary_q(l);
-	case HEARTH_SOFTMAX:
-		return hg_lower_softmax(l);
-	case HEARTH_RESHAPE:
-		return hg_lower_reshape(l);
-	case HEARTH_PAD:
-		return hg_lower_pad(l);
-	case HEARTH_CONCAT:
-		return hg_lower_concat(l);
-	case HEARTH_MEAN:
-		return hg_lower_mean(l);
-	case HEARTH_QUANTIZE:
-		return hg_lower_quantize(l);
-	case HEARTH_RELU:
-	case HEARTH_RELU6:
-	case HEARTH_LOGISTIC:
-	case HEARTH_TANH:
-	case HEARTH_LEAKY_RELU:
-	case HEARTH_HARD_SWISH:
-		return hg_lower_table(l);
-	case HEARTH_GET_ROWS:
-		return hg_lower_get_rows(l);
-	case HEARTH_MATMUL:
-		return hg_lower_matmul(l);
-	case HEARTH_RMS_NORM:
-		return hg_lower_rms_norm(l);
-	case HEARTH_ROPE:
-		return hg_lower_rope(l);
-	case HEARTH_KV_WRITE:
-		return hg_lower_kv_write(l);
-	case HEARTH_ATTENTION:
-		return hg_lower_attention(l);
-	case HEARTH_SWIGLU:
-		return hg_lower_swiglu(l);
-	case HEARTH_ARGMAX:
-		return hg_lower_argmax(l);
-	}
-	return hg_refuse(l->op, -EOPNOTSUPP, "no commands do this");
+	static int (*const by_kind[])(struct hg_lower *l) = {
+		[HEARTH_CONV_2D] = hg_lower_conv,
+		[HEARTH_DEPTHWISE_CONV_2D] = hg_lower_conv,
+		[HEARTH_FULLY_CONNECTED] = hg_lower_fully_connected,
+		[HEARTH_AVERAGE_POOL_2D] = hg_lower_pool,
+		[HEARTH_MAX_POOL_2D] = hg_lower_pool,
+		[HEARTH_ADD] = lower_either_binary,
+		[HEARTH_MUL] = lower_either_binary,
+		[HEARTH_SOFTMAX] = hg_lower_softmax,
+		[HEARTH_RESHAPE] = hg_lower_reshape,
+		[HEARTH_PAD] = hg_lower_pad,
+		[HEARTH_CONCAT] = hg_lower_concat,
+		[HEARTH_MEAN] = hg_lower_mean,
+		[HEARTH_QUANTIZE] = hg_lower_quantize,
+		[HEARTH_RELU ... HEARTH_HARD_SWISH] = hg_lower_table,
+		[HEARTH_GET_ROWS] = hg_lower_get_rows,
+		[HEARTH_MATMUL] = hg_lower_matmul,
+		[HEARTH_RMS_NORM] = hg_lower_rms_norm,
+		[HEARTH_ROPE] = hg_lower_rope,
+		[HEARTH_KV_WRITE] = hg_lower_kv_write,
+		[HEARTH_ATTENTION] = hg_lower_attention,
+		[HEARTH_SWIGLU] = hg_lower_swiglu,
+		[HEARTH_ARGMAX] = hg_lower_argmax,
+	};
+
+	return by_kind[l->op->kind](l);
 }
 
 /* Tensors that are there before the first op */

@@ -96,34 +96,36 @@ static int share_state(struct hg_compile *c, const struct hg_tensor *t, struct h
 	return 0;
 }
 
+static int describe_state(struct hg_compile *c, const struct hg_tensor *t,
+			  struct hg_port *port)
+{
+	port->state = true;
+	port->type = t->type;
+	port->bytes = t->bytes;
+	port->name = strdup(t->name);
+	c->p->info.state_bytes += t->bytes;
+	return port->name ? share_state(c, t, port) : no_memory();
+}
+
 int hg_make_states(struct hg_compile *c)
 {
 	struct hearth_program *p = c->p;
 	uint64_t bytes = 0, at = 0;
-	int ret;
+	int ret = 0;
 
-	for (uint32_t i = 0; i < c->g->n_tensors; i++) {
+	for (uint32_t i = 0; i < p->n_ports; i++) {
 		const struct hg_tensor *t = &c->g->tensors[i];
-		struct hg_port *port = &p->ports[i];
 
 		if (t->role != HEARTH_TENSOR_STATE)
 			continue;
-		port->state = true;
-		port->type = t->type;
-		port->bytes = t->bytes;
-		port->name = strdup(t->name);
-		if (!port->name)
-			return no_memory();
-		ret = share_state(c, t, port);
+		ret = describe_state(c, t, &p->ports[i]);
 		if (ret)
 			return ret;
-		p->info.state_bytes += t->bytes;
-		if (!port->data)
+		if (!p->ports[i].data)
 			bytes += round_up(t->bytes, HG_VALUE_ALIGN);
 	}
-	if (!bytes)
-		return 0;
-	ret = hearth_buffer_create(p->dev, bytes, NULL, &p->state);
+	if (bytes)
+		ret = hearth_buffer_create(p->dev, bytes, NULL, &p->state);
 	for (uint32_t i = 0; !ret && i < p->n_ports; i++) {
 		struct hg_port *port = &p->ports[i];
 

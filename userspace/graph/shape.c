@@ -207,16 +207,13 @@ int hg_check_op(const struct hearth_graph *g, struct hg_op *op)
 		return hg_refuse(op, -EINVAL, "%u inputs: %u to %u are wanted", op->n_in,
 				 row->min_in, row->max_in);
 	for (unsigned int i = 0; i < op->n_in; i++) {
-		if (op->in[i] == HEARTH_NO_TENSOR && (i < row->min_in || i > 2))
+		/* A list of any length has no optional members. */
+		bool optional = i >= row->min_in && row->max_in <= HG_CHECK_INPUTS;
+
+		if (!optional && op->in[i] == HEARTH_NO_TENSOR)
 			return hg_refuse(op, -EINVAL, "input %u is missing", i);
 		if (i < HG_CHECK_INPUTS)
 			c.in[i] = hg_tensor(g, op->in[i]);
-	}
-	if (op->kind == HEARTH_CONCAT) {
-		for (unsigned int i = 0; i < op->n_in; i++) {
-			if (op->in[i] == HEARTH_NO_TENSOR)
-				return hg_refuse(op, -EINVAL, "input %u is missing", i);
-		}
 	}
 	return row->check(&c);
 }
