@@ -249,7 +249,8 @@ static void axes_count_from_both_ends(void **state)
 	imported(HEARTH_MEAN);
 	assert_int_equal(g->ops[0].opts.axes, 6);
 	again();
-	op(TFLITE_OP_MEAN, T(INT8, 2, 3, 4), constant(tensor(TFLITE_INT64, (const int32_t[1]){ 0 }), wide), -1,
+	op(TFLITE_OP_MEAN, T(INT8, 2, 3, 4),
+	   constant(tensor(TFLITE_INT64, (const int32_t[1]){ 0 }), wide), -1,
 	   T(INT8, 2, 3));
 	imported(HEARTH_MEAN);
 	assert_int_equal(g->ops[0].opts.axes, 4);
