@@ -83,17 +83,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {
-	{ &device_argp, 0, "Device:", 10 },
-	{ 0 }
-};
-
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "MODEL.tflite PICTURE",
 	.doc = "Run a TFLite classifier on a picture (BMP, PPM or PGM).",
-	.children = children,
+	.children = device_children,
 };
 
 struct labels {

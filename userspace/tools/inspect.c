@@ -36,23 +36,18 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {
-	{ &device_argp, 0, "Device:", 10 },
-	{ 0 }
-};
-
 static const struct argp explain_argp = {
 	.parser = parse,
 	.args_doc = "MODEL",
 	.doc = "Tell for every op of a GGUF or TFLite model where it runs, and why.",
-	.children = children,
+	.children = device_children,
 };
 
 static const struct argp info_argp = {
 	.parser = parse,
 	.args_doc = "[MODEL]",
 	.doc = "Describe the device, or a GGUF or TFLite model.",
-	.children = children,
+	.children = device_children,
 };
 
 /* A model of either format, compiled. */

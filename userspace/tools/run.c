@@ -121,17 +121,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return 0;
 }
 
-static const struct argp_child children[] = {
-	{ &device_argp, 0, "Device:", 10 },
-	{ 0 }
-};
-
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "MODEL.gguf",
 	.doc = "Stream text from a GGUF model.",
-	.children = children,
+	.children = device_children,
 };
 
 struct stream {
@@ -157,23 +152,27 @@ static int put_token(const struct hearth_llm_token *t, void *arg)
 	return 0;
 }
 
-static int feed_prompt(struct hearth_llm *llm, const char *prompt, size_t *n_out)
+/* Returns the number of tokens; 0 after a message. */
+static size_t feed_prompt(struct hearth_llm *llm, const char *prompt)
 {
 	size_t len = strlen(prompt);
 	int n = hearth_llm_tokenize(llm, prompt, len, true, NULL, 0);
 	int32_t *ids;
-	int ret;
 
-	if (n <= 0)
-		return n ? n : -1;
-	ids = calloc(n, sizeof(*ids));
+	if (!n)
+		fprintf(stderr, "hearth: this model cannot begin with nothing: give --prompt\n");
+	if (n < 0)
+		fail("prompt");
+	ids = n > 0 ? calloc(n, sizeof(*ids)) : NULL;
 	if (!ids)
-		return -1;
+		return 0;
 	hearth_llm_tokenize(llm, prompt, len, true, ids, n);
-	ret = hearth_llm_eval(llm, ids, n, NULL);
+	if (hearth_llm_eval(llm, ids, n, NULL)) {
+		fail("prompt of %d tokens", n);
+		n = 0;
+	}
 	free(ids);
-	*n_out = n;
-	return ret;
+	return n;
 }
 
 static void print_model(const struct hearth_llm_info *i,
@@ -198,10 +197,10 @@ static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 {
 	double t0 = now_seconds(), t1, t2;
 	char text[DIGEST_TEXT];
-	size_t n_prompt = 0;
+	size_t n_prompt = feed_prompt(llm, a->prompt);
 
-	if (feed_prompt(llm, a->prompt, &n_prompt))
-		return fail("%s: prompt", a->model);
+	if (!n_prompt)
+		return 1;
 	t1 = now_seconds();
 	if (!a->ids)
 		fputs(a->prompt, stdout);

@@ -37,9 +37,14 @@ static const struct argp_option device_options[] = {
 	{ 0 }
 };
 
-const struct argp device_argp = {
+static const struct argp device_argp = {
 	.options = device_options,
 	.parser = parse_device,
+};
+
+const struct argp_child device_children[] = {
+	{ &device_argp, 0, "Device:", 10 },
+	{ 0 }
 };
 
 struct hearth_device *open_device(const struct device_args *a)

@@ -21,7 +21,8 @@ struct device_args {
 	unsigned int threads;
 };
 
-extern const struct argp device_argp;
+/* For argp.children; the input of the child is a struct device_args. */
+extern const struct argp_child device_children[];
 
 /* Open what the options name; on failure prints why and returns NULL. */
 struct hearth_device *open_device(const struct device_args *args);
