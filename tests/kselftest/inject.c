@@ -14,7 +14,6 @@ FIXTURE(inject)
 {
 	int fd;
 	struct npu_ctx ctx;
-	struct rig_objects before;
 	int64_t resets;
 };
 
@@ -31,10 +30,7 @@ FIXTURE_SETUP(inject)
 		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
 	close(self->fd);
-	if (rig_objects(&self->before))
-		SKIP("no debugfs");
-	memset(&self->before, 0, sizeof(self->before));
-	ASSERT_EQ(rig_objects_back(&self->before), 0);
+	ASSERT_EQ(rig_idle(), 0);
 	self->resets = rig_resets();
 	self->fd = npu_open();
 	ASSERT_GE(self->fd, 0);
@@ -47,7 +43,7 @@ FIXTURE_TEARDOWN(inject)
 	EXPECT_EQ(rig_gate_open(), 0);
 	npu_ctx_fini(&self->ctx);
 	close(self->fd);
-	EXPECT_EQ(rig_objects_back(&self->before), 0);
+	EXPECT_EQ(rig_idle(), 0);
 }
 
 /* The job's fence signals in time and QUERY_FAULT agrees with it. */

@@ -175,45 +175,37 @@ int64_t rig_stat(const char *key)
 	return at ? strtoll(at + strlen(word), NULL, 10) : -ENOENT;
 }
 
-int rig_objects(struct rig_objects *o)
+static const char *const kinds[] = {
+	"files", "bos", "vms", "tables", "queues", "jobs", "contexts",
+};
+
+#define KINDS	(sizeof(kinds) / sizeof(kinds[0]))
+
+static int64_t count_objects(int64_t *counts)
 {
-	*o = (struct rig_objects){
-		.files = npu_debugfs("objects", "files"),
-		.bos = npu_debugfs("objects", "bos"),
-		.vms = npu_debugfs("objects", "vms"),
-		.tables = npu_debugfs("objects", "tables"),
-		.queues = npu_debugfs("objects", "queues"),
-		.jobs = npu_debugfs("objects", "jobs"),
-		.contexts = npu_debugfs("objects", "contexts"),
-	};
-	return o->contexts < 0 ? o->contexts : 0;
+	int64_t total = 0;
+	size_t i;
+
+	for (i = 0; i < KINDS; i++) {
+		counts[i] = npu_debugfs("objects", kinds[i]);
+		if (counts[i] < 0)
+			return counts[i];
+		total += counts[i];
+	}
+	return total;
 }
 
-static bool objects_are(const struct rig_objects *want, struct rig_objects *now)
+int rig_idle(void)
 {
-	return !rig_objects(now) && !memcmp(want, now, sizeof(*now));
-}
+	int64_t counts[KINDS], total;
+	size_t i;
 
-int rig_objects_back(const struct rig_objects *want)
-{
-	struct rig_objects now;
-
-	if (RIG_UNTIL(objects_are(want, &now), 15))
-		return 0;
-#define OVER(name) \
-	do { \
-		if (now.name != want->name) \
-			printf("# " #name " %lld, were %lld\n", (long long)now.name, \
-			       (long long)want->name); \
-	} while (0)
-	OVER(files);
-	OVER(bos);
-	OVER(vms);
-	OVER(tables);
-	OVER(queues);
-	OVER(jobs);
-	OVER(contexts);
-#undef OVER
+	if (RIG_UNTIL((total = count_objects(counts)) <= 0, 15))
+		return total;
+	for (i = 0; i < KINDS; i++) {
+		if (counts[i])
+			printf("# %lld %s are left\n", (long long)counts[i], kinds[i]);
+	}
 	return -ETIME;
 }
 

@@ -60,14 +60,12 @@ int64_t rig_resets(void);
 /* A number that the emulated NPU's "stats" tell. */
 int64_t rig_stat(const char *key);
 
-/* Live objects of the driver. */
-struct rig_objects {
-	int64_t files, bos, vms, tables, queues, jobs, contexts;
-};
-
-int rig_objects(struct rig_objects *objects);
-/* Waits until they are @want; -ETIME and what is over on stdout. */
-int rig_objects_back(const struct rig_objects *want);
+/*
+ * Waits until the driver has no live object; whoever calls it has closed the
+ * device and is alone. -ETIME and what is over on stdout, -ENOENT if nothing
+ * tells.
+ */
+int rig_idle(void);
 
 /* The device in sysfs, bound or not. -ENODEV. */
 int rig_sysfs(char *path, size_t bytes, const char *attribute);

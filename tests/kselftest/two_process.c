@@ -16,13 +16,11 @@ FIXTURE(two)
 {
 	int fd;
 	struct npu_ctx ctx;
-	struct rig_objects before;
 	int sockets[2];
 };
 
 FIXTURE_SETUP(two)
 {
-	rig_objects(&self->before);
 	self->fd = npu_open();
 	if (self->fd == -ENOENT)
 		SKIP("no NPU");
@@ -35,7 +33,7 @@ FIXTURE_TEARDOWN(two)
 {
 	npu_ctx_fini(&self->ctx);
 	close(self->fd);
-	EXPECT_EQ(rig_objects_back(&self->before), 0);
+	EXPECT_EQ(rig_idle(), 0);
 }
 
 /* A process beside ours with a device file of its own. */

@@ -33,8 +33,6 @@ FIXTURE_SETUP(unplug)
 	ASSERT_EQ(npu_ctx_init(&self->ctx, self->fd, DRM_HEARTH_QUEUE_NORMAL), 0);
 }
 
-static const struct rig_objects nothing;
-
 /* Works again, and nothing of the old life is left in the new one. */
 FIXTURE_TEARDOWN(unplug)
 {
@@ -48,7 +46,7 @@ FIXTURE_TEARDOWN(unplug)
 		npu_host("plug");
 	EXPECT_TRUE(RIG_UNTIL(npu_path(path, sizeof(path)) == 0, 20));
 	EXPECT_EQ(rig_other_process_works(), 0);
-	EXPECT_EQ(rig_objects_back(&nothing), 0);
+	EXPECT_EQ(rig_idle(), 0);
 }
 
 static bool is_there(void)
@@ -209,15 +207,18 @@ TEST_F(unplug, first_touch_afterwards)
 }
 
 /* Works until it is told that there is nothing to work on. */
-static int work_until_gone(void *arg)
+static int work_until_gone(int ready)
 {
 	struct npu_ctx ctx;
 	int fd = npu_open(), ret;
 
-	(void)arg;
 	if (fd < 0)
 		return fd;
 	ret = npu_ctx_init(&ctx, fd, DRM_HEARTH_QUEUE_NORMAL);
+	if (!ret)
+		ret = rig_copy_works(&ctx, 1);
+	if (!ret && write(ready, "x", 1) != 1)
+		ret = -EIO;
 	while (!ret)
 		ret = rig_copy_works(&ctx, 1);
 	if (ret != -ENODEV)
@@ -226,21 +227,30 @@ static int work_until_gone(void *arg)
 	return RIG_UNTIL(!is_dead(&ctx), 10) ? 0 : is_dead(&ctx);
 }
 
+/* Returns when all of them are at work. */
 static int start_workers(pid_t *pids, int count)
 {
-	int64_t jobs = rig_stat("jobs");
-	int i;
+	int i, pipes[2];
+	char byte;
 
+	if (pipe(pipes))
+		return -errno;
 	for (i = 0; i < count; i++) {
 		pids[i] = fork();
 		if (pids[i] < 0)
 			return -errno;
 		if (!pids[i]) {
 			alarm(40);
-			_exit(-work_until_gone(NULL));
+			_exit(-work_until_gone(pipes[1]));
 		}
 	}
-	return RIG_UNTIL(rig_stat("jobs") > jobs + 10, 20) ? 0 : -ETIME;
+	close(pipes[1]);
+	for (i = 0; i < count; i++) {
+		if (read(pipes[0], &byte, 1) != 1)
+			return -EIO;
+	}
+	close(pipes[0]);
+	return 0;
 }
 
 static int end_workers(pid_t *pids, int count)
