@@ -216,7 +216,8 @@ def run_guest(ctx, log, vm_args, command, wanted, seconds):
     for program, body, program_status in split_runs(lines):
         ran.add(program)
         results += parse(f'{boot}/{program}', body, program_status)
-    tail = ' | '.join(ctx.tail(log + '.log', 4))
+    # What the runner says of the end; the guest's own output stands behind it.
+    tail = ' | '.join([x for x in ctx.tail(log + '.log', 100000) if x.startswith('vm: ')][:3])
     results += [Result(f'{boot}/{w}: did not run', FAIL, tail) for w in wanted if w not in ran]
     why = '' if status == 0 else f'vm ended with {status}: {tail}'
     results.append(Result(f'{boot}: guest ends well, kernel log is clean', FAIL if status else PASS, why))
