@@ -3,6 +3,7 @@
  * One bind operation: prepare, run, clean up. It is the same whether the
  * caller waits for it or not.
  */
+#include <linux/dma-fence.h>
 #include <linux/dma-resv.h>
 #include <linux/slab.h>
 
@@ -277,20 +278,15 @@ const struct drm_gpuvm_ops hearth_gpuvm_ops = {
  * of the user; if it fails nevertheless the address space is not what the user
  * thinks it is, and is marked unusable.
  */
-int hearth_bind_op_run(struct hearth_vm *vm, struct hearth_bind_op *op)
+static int hearth_bind_op_run_locked(struct hearth_vm *vm, struct hearth_bind_op *op)
 {
 	struct hearth_bind_run run = { .vm = vm, .op = op };
 	int ret, flushed;
 
-	if (drm_dev_is_unplugged(&vm->hdev->base))
-		return -ENODEV;
+	lockdep_assert_held(&vm->op_lock);
 
-	mutex_lock(&vm->op_lock);
-	if (vm->unusable) {
-		ret = vm->mmu.gone ? -ENODEV : -EINVAL;
-		mutex_unlock(&vm->op_lock);
-		return ret;
-	}
+	if (vm->unusable)
+		return vm->mmu.gone ? -ENODEV : -EINVAL;
 
 	if (op->vm_bo)
 		ret = hearth_gpuvm_sm_map(&vm->base, &run, op->va, op->size, op->vm_bo->obj,
@@ -300,12 +296,27 @@ int hearth_bind_op_run(struct hearth_vm *vm, struct hearth_bind_op *op)
 
 	flushed = hearth_bind_flush(vm, op);
 	ret = ret ?: flushed;
-	if (ret)
+	if (ret) {
 		WRITE_ONCE(vm->unusable, true);
-	mutex_unlock(&vm->op_lock);
-
-	if (ret)
 		drm_dbg(&vm->hdev->base, "bind in context %u failed: %d\n", vm->ctx, ret);
+	}
+	return ret;
+}
+
+int hearth_bind_op_run(struct hearth_vm *vm, struct hearth_bind_op *op)
+{
+	bool cookie;
+	int ret;
+
+	if (drm_dev_is_unplugged(&vm->hdev->base))
+		return -ENODEV;
+
+	/* Whoever waits for the firmware under the lock looks at its events. */
+	cookie = dma_fence_begin_signalling();
+	mutex_lock(&vm->op_lock);
+	ret = hearth_bind_op_run_locked(vm, op);
+	mutex_unlock(&vm->op_lock);
+	dma_fence_end_signalling(cookie);
 	return ret;
 }
 
