@@ -58,11 +58,15 @@ struct hearth_bo {
 	struct sg_table *sgt_ro;
 
 	/**
-	 * @attach_ro: Attachment behind @sgt_ro. It is another one because an
-	 * exporter may keep one mapping for each attachment, with its
-	 * direction. Protected by the reservation.
+	 * @attach_ro: Attachment behind @sgt_ro. An exporter may keep a mapping
+	 * for each attachment, with its direction, until that is detached; so
+	 * there is one for each direction, and none of them is GEM's own.
+	 * Protected by the reservation.
 	 */
 	struct dma_buf_attachment *attach_ro;
+
+	/** @attach_rw: Attachment behind @sgt_rw; the reservation. */
+	struct dma_buf_attachment *attach_rw;
 
 	/** @flags: Mask of &enum drm_hearth_bo_flags. Immutable. */
 	u32 flags;

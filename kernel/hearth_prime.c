@@ -219,23 +219,26 @@ static struct sg_table *hearth_prime_map_attachment(struct hearth_bo *bo,
 	return sgt;
 }
 
-/* Takes over @spare if the read-only attachment is wanted and not there. */
+static struct dma_buf_attachment **hearth_prime_attachment(struct hearth_bo *bo, bool readonly)
+{
+	return readonly ? &bo->attach_ro : &bo->attach_rw;
+}
+
+/* Takes over @spare if there is no such attachment yet. */
 static struct sg_table *hearth_prime_map_locked(struct hearth_bo *bo, bool readonly,
 						struct dma_buf_attachment **spare)
 {
 	enum dma_data_direction dir = readonly ? DMA_TO_DEVICE : DMA_BIDIRECTIONAL;
+	struct dma_buf_attachment **attach = hearth_prime_attachment(bo, readonly);
 	struct sg_table **slot = readonly ? &bo->sgt_ro : &bo->sgt_rw;
 	struct sg_table *sgt;
 
-	if (readonly && !bo->attach_ro) {
-		bo->attach_ro = *spare;
-		*spare = NULL;
-	}
+	if (!*attach)
+		swap(*attach, *spare);
 	if (*slot)
 		return *slot;
 
-	sgt = hearth_prime_map_attachment(bo, readonly ? bo->attach_ro : bo->base.import_attach,
-					  dir);
+	sgt = hearth_prime_map_attachment(bo, *attach, dir);
 	if (!IS_ERR(sgt))
 		*slot = sgt;
 	return sgt;
@@ -249,7 +252,7 @@ static struct sg_table *hearth_prime_attach_and_map(struct hearth_bo *bo, bool r
 	int ret;
 
 	/* It may take the reservation. */
-	if (readonly && !READ_ONCE(bo->attach_ro)) {
+	if (!READ_ONCE(*hearth_prime_attachment(bo, readonly))) {
 		spare = dma_buf_attach(dma_buf, bo->base.dev->dev);
 		if (IS_ERR(spare))
 			return ERR_CAST(spare);
@@ -281,22 +284,30 @@ struct sg_table *hearth_prime_map_dma(struct hearth_bo *bo, bool readonly)
 	return sgt;
 }
 
-/* The device no longer has it: at its removal, or at the end of the buffer. */
+/*
+ * The device no longer has it: at its removal, or at the end of the buffer. An
+ * exporter may keep a mapping until its attachment goes, so that goes as well.
+ */
 void hearth_prime_unmap_dma(struct hearth_bo *bo)
 {
-	struct dma_buf_attachment *attach_ro;
+	struct dma_buf *dma_buf = bo->base.import_attach->dmabuf;
+	struct dma_buf_attachment *attach_ro, *attach_rw;
 
 	dma_resv_lock(bo->base.resv, NULL);
 	attach_ro = bo->attach_ro;
+	attach_rw = bo->attach_rw;
 	if (bo->sgt_ro)
 		dma_buf_unmap_attachment(attach_ro, bo->sgt_ro, DMA_TO_DEVICE);
 	if (bo->sgt_rw)
-		dma_buf_unmap_attachment(bo->base.import_attach, bo->sgt_rw, DMA_BIDIRECTIONAL);
+		dma_buf_unmap_attachment(attach_rw, bo->sgt_rw, DMA_BIDIRECTIONAL);
 	bo->sgt_ro = NULL;
 	bo->sgt_rw = NULL;
 	bo->attach_ro = NULL;
+	bo->attach_rw = NULL;
 	dma_resv_unlock(bo->base.resv);
 
 	if (attach_ro)
-		dma_buf_detach(bo->base.import_attach->dmabuf, attach_ro);
+		dma_buf_detach(dma_buf, attach_ro);
+	if (attach_rw)
+		dma_buf_detach(dma_buf, attach_rw);
 }
