@@ -56,7 +56,9 @@ debug-kernel: packages ## build the KASAN and lockdep kernel into the cache (lon
 	$(Q)scripts/debug-kernel -j$(JOBS)
 
 install: userspace ## install library, tool and headers under PREFIX (DESTDIR is kept)
-	$(Q)meson install -C $(BUILD) --no-rebuild
+	$(Q)meson configure $(BUILD) --prefix=$(PREFIX)
+	$(Q)ninja -C $(BUILD) -j$(JOBS) --quiet
+	$(Q)meson install -C $(BUILD) --no-rebuild --quiet
 
 clean: ## remove what was built; the cache stays
 	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
