@@ -20,10 +20,12 @@ import testbed
 # QEMU aborts when a device with MSI-X is unplugged: what unplugs stays with MSI.
 IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
+# The long ones tell nothing new there.
+LONG = ['cycles', 'fuzz_ioctl']
 BOOTS = [
     ('msi', [], []),
-    ('msix', ['--stub-arg=--msix'], ['*unplug*']),
-    ('iommu', IOMMU, []),
+    ('msix', ['--stub-arg=--msix'], ['*unplug*', *LONG]),
+    ('iommu', IOMMU, LONG),
 ]
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
