@@ -22,10 +22,12 @@ IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
 # The long ones tell nothing new there.
 LONG = ['cycles', 'fuzz_ioctl']
+# Needs fault injection, which only the debug kernel has.
+DEBUG_ONLY = ['no_memory']
 BOOTS = [
-    ('msi', [], []),
-    ('msix', ['--stub-arg=--msix'], ['*unplug*', *LONG]),
-    ('iommu', IOMMU, LONG),
+    ('msi', [], DEBUG_ONLY),
+    ('msix', ['--stub-arg=--msix'], ['*unplug*', *LONG, *DEBUG_ONLY]),
+    ('iommu', IOMMU, [*LONG, *DEBUG_ONLY]),
 ]
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
