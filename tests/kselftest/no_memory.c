@@ -60,6 +60,8 @@ FIXTURE_SETUP(no_memory)
 	self->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (self->nth < 0 || inject_everywhere())
 		SKIP("no fault injection in this kernel");
+	/* A page fault of ours is no allocation of the driver's. */
+	ASSERT_EQ(mlockall(MCL_CURRENT), 0);
 	ASSERT_EQ(npu_ctx_init(&self->ctx, self->fd, DRM_HEARTH_QUEUE_NORMAL), 0);
 	self->vm = self->ctx.vm;
 	self->bo = npu_bo_create(self->fd, SIZE, 0);
