@@ -146,8 +146,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* until it has noticed */
 	while (npu->vfu.conn.fd >= 0)
 		vfu_serve(&npu->vfu);
-	if (npu->vfu.dma.num_maps || npu->inside)
+	/* not npu->inside: the heart may beat at this moment */
+	if (npu->vfu.dma.num_maps) {
+		dprintf(2, "# %u maps outlive their client\n", (unsigned int)npu->vfu.dma.num_maps);
 		abort();
+	}
 	return 0;
 }
 
