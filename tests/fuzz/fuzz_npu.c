@@ -188,8 +188,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run(&in);
 	check_canary(&in);
 	reg(HEARTH_REG_CTRL, HEARTH_CTRL_RESET);
-	if (npu_bar_read(npu, HEARTH_BAR_REGS, HEARTH_REG_STATUS, 4) != HEARTH_STATUS_OFF ||
-	    npu->inside)
+	/* not npu->inside: the heart may beat at this moment */
+	if (npu_bar_read(npu, HEARTH_BAR_REGS, HEARTH_REG_STATUS, 4) != HEARTH_STATUS_OFF)
 		abort();
 	return 0;
 }
