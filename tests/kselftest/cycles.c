@@ -146,7 +146,7 @@ static long free_kib(void)
 	return total;
 }
 
-TEST_F_TIMEOUT(cycles, a_thousand_lives, 200)
+TEST_F_TIMEOUT(cycles, a_thousand_lives, 230)
 {
 	static struct slabs before;
 	char path[64];
@@ -171,7 +171,7 @@ TEST_F_TIMEOUT(cycles, a_thousand_lives, 200)
 }
 
 /* The same within one open of the device. */
-TEST_F_TIMEOUT(cycles, a_hundred_queues_and_spaces_in_one_file, 60)
+TEST_F_TIMEOUT(cycles, a_hundred_queues_and_spaces_in_one_file, 150)
 {
 	struct npu_ctx ctx;
 	int i, fd = npu_open();

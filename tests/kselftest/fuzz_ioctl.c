@@ -343,12 +343,12 @@ static void run(struct harness_report *_report, uint64_t seed)
 	fuzz_fini(&f);
 }
 
-TEST_F(fuzz, one_thread)
+TEST_F_TIMEOUT(fuzz, one_thread, 150)
 {
 	run(_report, 0x9e3779b97f4a7c15);
 }
 
-TEST_F(fuzz, another_seed)
+TEST_F_TIMEOUT(fuzz, another_seed, 150)
 {
 	run(_report, 0xd1b54a32d192ed03);
 }
@@ -370,7 +370,7 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
-TEST_F(fuzz, three_threads)
+TEST_F_TIMEOUT(fuzz, three_threads, 150)
 {
 	struct thread threads[3];
 	struct fuzz shared;
@@ -417,7 +417,7 @@ static size_t noise(struct fuzz *f, uint8_t *p, size_t bytes)
 	return n;
 }
 
-TEST_F(fuzz, streams)
+TEST_F_TIMEOUT(fuzz, streams, 150)
 {
 	struct fuzz f = { .seed = 0xbf58476d1ce4e5b9 };
 	unsigned int i, failed = 0;

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Whoever goes first: files, queues, address spaces, buffers, processes. */
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-
-#include <linux/sync_file.h>
 
 #include "harness.h"
 #include "rig.h"
@@ -43,10 +39,6 @@ FIXTURE_TEARDOWN(lifetime)
 /* A job in execution and some behind it; the fence of the last as a sync_file. */
 static int jobs_in_flight(struct npu_ctx *ctx)
 {
-	struct drm_syncobj_handle args = {
-		.handle = ctx->syncobj, .fd = -1,
-		.flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
-	};
 	int64_t commands = rig_stat("commands");
 	int ret, i;
 
@@ -55,20 +47,7 @@ static int jobs_in_flight(struct npu_ctx *ctx)
 		ret = rig_submit(ctx, 0, 8, ctx->syncobj, 0);
 	if (!ret && !RIG_UNTIL(rig_stat("commands") > commands, 10))
 		ret = -ETIME;
-	if (!ret)
-		ret = npu_ioctl(ctx->fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args);
-	return ret ? ret : args.fd;
-}
-
-/* The fence's status once it has signalled, or -ETIME. */
-static int sync_file_end(int sync_fd)
-{
-	struct pollfd wait = { .fd = sync_fd, .events = POLLIN };
-	struct sync_file_info info = { 0 };
-
-	if (poll(&wait, 1, 20000) != 1)
-		return -ETIME;
-	return ioctl(sync_fd, SYNC_IOC_FILE_INFO, &info) ? -errno : info.status;
+	return ret ? ret : npu_syncobj_export(ctx->fd, ctx->syncobj);
 }
 
 TEST_F(lifetime, close_the_file)
@@ -79,7 +58,7 @@ TEST_F(lifetime, close_the_file)
 	munmap(self->ctx.stream, self->ctx.stream_bytes);
 	ASSERT_EQ(close(self->fd), 0);
 	self->fd = -1;
-	EXPECT_EQ(sync_file_end(sync_fd), -ECANCELED);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), -ECANCELED);
 	close(sync_fd);
 }
 
@@ -90,7 +69,7 @@ TEST_F(lifetime, destroy_the_queue)
 	ASSERT_GE(sync_fd, 0);
 	ASSERT_EQ(npu_queue_destroy(self->fd, self->ctx.queue), 0);
 	self->ctx.queue = 0;
-	EXPECT_EQ(sync_file_end(sync_fd), -ECANCELED);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), -ECANCELED);
 	close(sync_fd);
 }
 
@@ -103,7 +82,7 @@ TEST_F(lifetime, destroy_the_address_space)
 	ASSERT_EQ(npu_vm_destroy(self->fd, self->ctx.vm), 0);
 	self->ctx.vm = 0;
 	EXPECT_EQ(rig_gate_open(), 0);
-	EXPECT_EQ(sync_file_end(sync_fd), 1);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), 0);
 	close(sync_fd);
 }
 
@@ -116,7 +95,7 @@ TEST_F(lifetime, close_the_buffer)
 	ASSERT_EQ(npu_bo_close(self->fd, self->ctx.bo), 0);
 	self->ctx.bo = 0;
 	EXPECT_EQ(rig_gate_open(), 0);
-	EXPECT_EQ(sync_file_end(sync_fd), 1);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), 0);
 	EXPECT_EQ(rig_copy_works(&self->ctx, 7), 0);
 	close(sync_fd);
 }
@@ -129,7 +108,7 @@ TEST_F(lifetime, destroy_the_syncobj)
 	ASSERT_EQ(npu_syncobj_destroy(self->fd, self->ctx.syncobj), 0);
 	self->ctx.syncobj = 0;
 	EXPECT_EQ(rig_gate_open(), 0);
-	EXPECT_EQ(sync_file_end(sync_fd), 1);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), 0);
 	close(sync_fd);
 }
 
@@ -142,7 +121,7 @@ TEST_F(lifetime, everything_at_once)
 	npu_vm_destroy(self->fd, self->ctx.vm);
 	npu_queue_destroy(self->fd, self->ctx.queue);
 	self->ctx.bo = self->ctx.vm = self->ctx.queue = 0;
-	EXPECT_EQ(sync_file_end(sync_fd), -ECANCELED);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), -ECANCELED);
 	close(sync_fd);
 }
 
@@ -165,7 +144,7 @@ TEST_F(lifetime, destroy_a_queue_that_waits)
 	EXPECT_EQ(npu_syncobj_wait(self->fd, waiter.syncobj, 0, RIG_DEADLINE), 0);
 	ret = npu_syncobj_status(self->fd, waiter.syncobj, 0);
 	EXPECT_EQ(ret, -ECANCELED);
-	EXPECT_EQ(sync_file_end(sync_fd), 1);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), 0);
 	npu_ctx_fini(&waiter);
 	close(sync_fd);
 }
@@ -182,39 +161,6 @@ TEST_F(lifetime, a_child_inherits_the_file)
 	EXPECT_EQ(rig_copy_works(&self->ctx, 6), 0);
 }
 
-static int send_fd(int socket, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sendmsg(socket, &msg, 0) == 1 ? 0 : -errno;
-}
-
-static int receive_fd(int socket)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	int fd = -1;
-
-	if (recvmsg(socket, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
-		return -EIO;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	return fd;
-}
-
 static int make_and_send(void *arg)
 {
 	const int *sockets = arg;
@@ -226,7 +172,7 @@ static int make_and_send(void *arg)
 	ret = npu_ctx_init(&ctx, fd, DRM_HEARTH_QUEUE_NORMAL);
 	if (!ret)
 		ret = rig_copy_works(&ctx, 1);
-	return ret ? ret : send_fd(sockets[1], fd);
+	return ret ? ret : rig_send_fd(sockets[1], fd);
 }
 
 /* One that is passed on outlives the process that opened it, with its ids. */
@@ -237,7 +183,7 @@ TEST_F(lifetime, a_file_is_passed_on)
 
 	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
 	ASSERT_EQ(rig_in_child(make_and_send, sockets), 0);
-	fd = receive_fd(sockets[0]);
+	fd = rig_receive_fd(sockets[0]);
 	ASSERT_GE(fd, 0);
 	EXPECT_EQ(npu_query_fault(fd, 1, &fault), 0);
 	EXPECT_EQ(npu_queue_destroy(fd, 1), 0);
@@ -333,12 +279,12 @@ TEST_F(lifetime, fence_outlives_all)
 
 	ASSERT_GE(sync_fd, 0);
 	EXPECT_EQ(rig_gate_open(), 0);
-	EXPECT_EQ(sync_file_end(sync_fd), 1);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), 0);
 	npu_ctx_fini(&self->ctx);
 	close(self->fd);
 	self->fd = -1;
 	EXPECT_EQ(rig_idle(), 0);
-	EXPECT_EQ(sync_file_end(sync_fd), 1);
+	EXPECT_EQ(npu_sync_file_wait(sync_fd, 20000), 0);
 	close(sync_fd);
 }
 

@@ -244,7 +244,7 @@ int npu_sync_file_wait(int sync_fd, int ms)
 	return poll(&pfd, 1, ms) == 1 ? sync_file_status(sync_fd) : -ETIME;
 }
 
-static int export_sync_file(int fd, uint32_t handle)
+int npu_syncobj_export(int fd, uint32_t handle)
 {
 	struct drm_syncobj_handle args = {
 		.handle = handle, .flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
@@ -267,7 +267,7 @@ int npu_syncobj_status(int fd, uint32_t handle, uint64_t point)
 	transfer.dst_handle = binary;
 	ret = npu_ioctl(fd, DRM_IOCTL_SYNCOBJ_TRANSFER, &transfer);
 	if (!ret) {
-		sync_fd = export_sync_file(fd, binary);
+		sync_fd = npu_syncobj_export(fd, binary);
 		ret = sync_fd < 0 ? sync_fd : sync_file_status(sync_fd);
 		if (sync_fd >= 0)
 			close(sync_fd);

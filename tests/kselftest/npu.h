@@ -61,6 +61,8 @@ int npu_syncobj_status(int fd, uint32_t handle, uint64_t point);
 
 /* The same of a sync_file, once it has signalled; -ETIME after @ms. */
 int npu_sync_file_wait(int sync_fd, int ms);
+/* The fence of a binary syncobj as a sync_file, which outlives the device. */
+int npu_syncobj_export(int fd, uint32_t handle);
 
 struct drm_hearth_sync npu_wait(uint32_t handle, uint64_t point);
 struct drm_hearth_sync npu_signal(uint32_t handle, uint64_t point);

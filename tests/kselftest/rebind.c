@@ -26,7 +26,7 @@ FIXTURE_TEARDOWN(rebind)
 	EXPECT_EQ(rig_idle(), 0);
 }
 
-TEST_F_TIMEOUT(rebind, hundred_cycles_with_jobs, 200)
+TEST_F_TIMEOUT(rebind, hundred_cycles_with_jobs, 230)
 {
 	struct npu_ctx ctx;
 	int i, fd;

@@ -55,6 +55,10 @@ int rig_in_child(int (*body)(void *arg), void *arg);
 /* rig_copy_works() by a process that opens the device anew. */
 int rig_other_process_works(void);
 
+/* A file descriptor to and from another process. */
+int rig_send_fd(int socket, int fd);
+int rig_receive_fd(int socket);
+
 /* Resets of the device so far, or a negative errno. */
 int64_t rig_resets(void);
 /* A number that the emulated NPU's "stats" tell. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Two processes on one device: apart where they must be, together where they want. */
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -198,46 +197,13 @@ TEST_F(two, handles_are_private)
 	EXPECT_EQ(end(start(&n)), 0);
 }
 
-static int pass_fd(int socket, int fd)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 0;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sendmsg(socket, &msg, 0) == 1 ? 0 : -errno;
-}
-
-static int take_fd(int socket)
-{
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte;
-	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	int fd;
-
-	if (recvmsg(socket, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
-		return -EIO;
-	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(int));
-	return fd;
-}
-
 static int pass_prime(int fd, uint32_t handle, int socket)
 {
 	struct drm_prime_handle args = { .handle = handle, .flags = DRM_CLOEXEC | DRM_RDWR };
 	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
 
 	if (!ret) {
-		ret = pass_fd(socket, args.fd);
+		ret = rig_send_fd(socket, args.fd);
 		close(args.fd);
 	}
 	return ret;
@@ -245,7 +211,7 @@ static int pass_prime(int fd, uint32_t handle, int socket)
 
 static int take_prime(int fd, int socket)
 {
-	struct drm_prime_handle args = { .fd = take_fd(socket) };
+	struct drm_prime_handle args = { .fd = rig_receive_fd(socket) };
 	int ret;
 
 	if (args.fd < 0)
@@ -261,7 +227,7 @@ static int pass_syncobj(int fd, uint32_t handle, int socket)
 	int ret = npu_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args);
 
 	if (!ret) {
-		ret = pass_fd(socket, args.fd);
+		ret = rig_send_fd(socket, args.fd);
 		close(args.fd);
 	}
 	return ret;
@@ -269,7 +235,7 @@ static int pass_syncobj(int fd, uint32_t handle, int socket)
 
 static int take_syncobj(int fd, int socket)
 {
-	struct drm_syncobj_handle args = { .fd = take_fd(socket) };
+	struct drm_syncobj_handle args = { .fd = rig_receive_fd(socket) };
 	int ret;
 
 	if (args.fd < 0)

@@ -3,11 +3,7 @@
  * The device is taken away under load and comes back. The machine's NPU goes
  * by itself ("host unplug"), or the kernel lets go of it (sysfs).
  */
-#include <poll.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
-
-#include <linux/sync_file.h>
 
 #include "harness.h"
 #include "rig.h"
@@ -113,28 +109,6 @@ TEST_F(unplug, five_times)
 	}
 }
 
-/* The fence as a file, which can be asked when the device cannot. */
-static int export_fence(int fd, uint32_t syncobj)
-{
-	struct drm_syncobj_handle args = {
-		.handle = syncobj, .fd = -1,
-		.flags = DRM_SYNCOBJ_HANDLE_TO_FD_FLAGS_EXPORT_SYNC_FILE,
-	};
-	int ret = npu_ioctl(fd, DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD, &args);
-
-	return ret ? ret : args.fd;
-}
-
-static int fence_end(int sync_fd)
-{
-	struct pollfd wait = { .fd = sync_fd, .events = POLLIN };
-	struct sync_file_info info = { 0 };
-
-	if (poll(&wait, 1, 20000) != 1)
-		return -ETIME;
-	return ioctl(sync_fd, SYNC_IOC_FILE_INFO, &info) ? -errno : info.status;
-}
-
 /* One job in execution, some on the ring, some that wait for another queue. */
 static int put_load(struct npu_ctx *ctx, struct npu_ctx *waiter, int *fences)
 {
@@ -147,15 +121,15 @@ static int put_load(struct npu_ctx *ctx, struct npu_ctx *waiter, int *fences)
 		ret = rig_gate_shut(ctx, ctx->syncobj, 0);
 	if (ret)
 		return ret;
-	fences[0] = export_fence(ctx->fd, ctx->syncobj);
+	fences[0] = npu_syncobj_export(ctx->fd, ctx->syncobj);
 	ret = rig_submit(ctx, 0, 8, ctx->syncobj, 0);
-	fences[1] = export_fence(ctx->fd, ctx->syncobj);
+	fences[1] = npu_syncobj_export(ctx->fd, ctx->syncobj);
 	syncs[0] = npu_wait(ctx->syncobj, 0);
 	syncs[1] = npu_signal(waiter->syncobj, 0);
 	if (!ret)
 		ret = npu_submit(ctx->fd, waiter->queue, waiter->stream_va,
 				 npu_cmd_nop(waiter->stream), syncs, 2);
-	fences[2] = export_fence(ctx->fd, waiter->syncobj);
+	fences[2] = npu_syncobj_export(ctx->fd, waiter->syncobj);
 	if (!ret && !RIG_UNTIL(rig_stat("commands") > commands, 10))
 		ret = -ETIME;
 	return ret;
@@ -167,7 +141,7 @@ static void check_load(struct harness_report *_report, struct npu_ctx *ctx,
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		EXPECT_EQ(fence_end(fences[i]), -ENODEV);
+		EXPECT_EQ(npu_sync_file_wait(fences[i], 20000), -ENODEV);
 		close(fences[i]);
 	}
 	EXPECT_EQ(is_dead(ctx), 0);
