@@ -92,7 +92,6 @@ static const struct argp argp = {
 };
 
 struct labels {
-	char *text;
 	char **name;
 	size_t n;
 };
