@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Fills the cache with what the tests need and no machine has: a QEMU that
-knows vfio-user, and stock Debian kernels with the headers to build against.
+knows vfio-user, stock Debian kernels with the headers to build against, and the
+peers that the benchmarks compare with.
 
 Nothing is installed. A private apt (own index, own state, empty dpkg status)
 resolves and downloads; dpkg-deb unpacks. The mirror and its key are those of
@@ -34,6 +35,14 @@ KERNELS = {
 }
 QEMU = {'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64',
         'minimum': (10, 1), 'suites': ['trixie-backports', 'trixie']}
+# Other people's engines, for the benchmarks. Their libc is newer than the
+# machine's: `run` in the part's folder starts a program with its own one.
+# plugins: a folder that is compiled in as a path of the installed system, and
+# is looked for beside the program (so, the loader) too.
+PEERS = {
+    'llama.cpp': {'suite': 'sid', 'packages': ['llama.cpp', 'llama.cpp-tools-extra'],
+                  'folders': ['llama'], 'plugins': 'ggml/backends0', 'check': ['llama-bench', '--version']},
+}
 # Modules of the image that a test may load; the rest is 600 MB of other hardware.
 MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/iommu',
                   'drivers/virtio', 'drivers/block', 'drivers/char', 'drivers/i2c',
@@ -162,8 +171,8 @@ class Apt:
             raise Failure(f'package {package} is not in the archive')
         return m[1]
 
-    def closure(self, package):
-        out = run(['apt-get', *self.opts, '-s', '-y', 'install', package])
+    def closure(self, *packages):
+        out = run(['apt-get', *self.opts, '-s', '-y', 'install', *packages])
         return [f'{p}={v}' for p, v in re.findall(r'^Inst (\S+) (?:\[\S+\] )?\((\S+)', out, re.M)]
 
     def download(self, packages, folder):
@@ -275,6 +284,48 @@ def get_qemu(notes):
                       f'{dotted(QEMU["minimum"])}); try: {wrapper} --version')
     notes.append(f'{dotted(got)} from {QEMU["suites"][0]}')
     return {'path': wrapper, 'version': dotted(got)}
+
+
+def write_runner(root, folders):
+    """run PROGRAM ARGS: with the libraries of root, wherever the cache is moved to."""
+    path = os.path.join(root, 'run')
+    search = ':'.join('$lib' + f'/{f}' * bool(f) for f in ['', *folders])
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(f'''#!/bin/sh
+root=$(dirname "$(readlink -f "$0")")
+lib=$root/usr/lib/x86_64-linux-gnu
+program=$1
+shift
+case $program in
+*/*) ;;
+*) program=$root/usr/bin/$program ;;
+esac
+exec "$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "{search}" "$program" "$@"
+''')
+    os.chmod(path, 0o755)
+    return path
+
+
+def get_peer(name, notes):
+    """The packages of a peer and all that they need, unpacked, none installed."""
+    row = PEERS[name]
+    apt = Apt([row['suite']])
+    apt.update()
+    version = apt.version(row['packages'][0])
+    root = os.path.join(cache_dir(), f'{name}-{version.replace(":", "_")}')
+    if not os.path.isdir(root):
+        with staged(root) as tmp:
+            debs = apt.download(apt.closure(*row['packages']), os.path.join(tmp, 'debs'))
+            unpack(debs, tmp)
+            shutil.rmtree(os.path.join(tmp, 'debs'))
+            lib = os.path.join(tmp, 'usr/lib/x86_64-linux-gnu')
+            for plugin in os.listdir(os.path.join(lib, row['plugins'])) if row.get('plugins') else []:
+                os.symlink(f'{row["plugins"]}/{plugin}', os.path.join(lib, plugin))
+            runner = write_runner(tmp, row.get('folders', []))
+            if row.get('check'):
+                run([runner, *row['check']])
+    notes.append(f'{version} from {row["suite"]}')
+    return {'path': root, 'version': version, 'run': os.path.join(root, 'run')}
 
 
 def newest_kernel(apt, row):
@@ -419,14 +470,16 @@ def make_part(name, notes):
         return get_demo_models(notes)
     if name in KERNELS:
         return get_kernel(name, notes)
+    if name in PEERS:
+        return get_peer(name, notes)
     if name == 'debug':
         raise Failure('the debug kernel is not in the cache; run: make debug-kernel')
-    known = ', '.join(['qemu', 'checkpatch', 'demo-models', *sorted(KERNELS)])
+    known = ', '.join(['qemu', 'checkpatch', 'demo-models', *sorted(KERNELS), *sorted(PEERS)])
     raise Failure(f'"{name}" is no part of the test bed; there are: {known}')
 
 
 TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source',
-          'demo-models': 'models for the demo'}
+          'demo-models': 'models for the demo', **{p: p for p in PEERS}}
 
 
 @contextlib.contextmanager
