@@ -1,63 +1,15 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "kernels/exec.h"
-#include "kernels/float.h"
-#include "kernels/int8.h"
 #include "kernels/isa.h"
-
-static const struct hk_isa hk_isas[] = {
-	{ "plain", HK_ISA_PLAIN, &hk_float_plain, NULL },
-#if defined(__x86_64__)
-	{ "avx2", HK_ISA_AVX2, &hk_float_avx2, &hk_int8_avx2 },
-	{ "avx512", HK_ISA_AVX512, &hk_float_avx512, &hk_int8_avx2 },
-#endif
-};
-
-#define HK_ISAS (sizeof(hk_isas) / sizeof(hk_isas[0]))
-
-#if defined(__x86_64__)
-/* clang 14 does not know the name. */
-static bool has_f16c(void)
-{
-	unsigned int a, b, c, d;
-
-	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
-}
-#endif
-
-static bool cpu_runs(enum hk_isa_level level)
-{
-	switch (level) {
-	case HK_ISA_PLAIN:
-		return true;
-#if defined(__x86_64__)
-	case HK_ISA_AVX2:
-		/* Asks cpuid, and xgetbv whether the kernel saves the registers. */
-		return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-		       has_f16c();
-	case HK_ISA_AVX512:
-		return cpu_runs(HK_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
-		       __builtin_cpu_supports("avx512bw") &&
-		       __builtin_cpu_supports("avx512dq") &&
-		       __builtin_cpu_supports("avx512vl") &&
-		       __builtin_cpu_supports("avx512vnni");
-#endif
-	default:
-		return false;
-	}
-}
 
 const struct hk_isa *hk_isa_list(unsigned int i)
 {
-	for (size_t k = 0; k < HK_ISAS; k++) {
-		if (cpu_runs(hk_isas[k].level) && i-- == 0)
-			return &hk_isas[k];
+	for (const struct hk_isa *isa = hk_isas; isa->name; isa++) {
+		if ((!isa->runs || isa->runs()) && i-- == 0)
+			return isa;
 	}
 	return NULL;
 }

@@ -2,16 +2,7 @@
 #ifndef HEARTH_KERNELS_ISA_H
 #define HEARTH_KERNELS_ISA_H
 
-/*
- * Each level runs what the ones below it do: an op that has nothing special
- * for a level takes the next lower one.
- */
-enum hk_isa_level {
-	HK_ISA_PLAIN,
-	HK_ISA_AVX2,	/* AVX2, FMA, F16C */
-	HK_ISA_AVX512,	/* AVX-512 F, BW, DQ, VL, VNNI */
-	HK_ISA_COUNT,
-};
+#include <stdbool.h>
 
 struct hk_float_kernels;
 struct hk_int8_isa;
@@ -21,10 +12,18 @@ struct hk_int8_isa;
  */
 struct hk_isa {
 	const char *name;
-	enum hk_isa_level level;
+	/** @runs: Does this CPU, under this kernel, run it? NULL: any does. */
+	bool (*runs)(void);
 	const struct hk_float_kernels *flt;
 	/** @int8: NULL: plain C. */
 	const struct hk_int8_isa *int8;
 };
+
+/*
+ * The sets of the architecture that is built for, in isa_x86_64.c or
+ * isa_aarch64.c: plain C first, then each that runs where the ones after it
+ * do. The last one has no name.
+ */
+extern const struct hk_isa hk_isas[];
 
 #endif /* HEARTH_KERNELS_ISA_H */
