@@ -64,6 +64,42 @@ enum drm_hearth_ioctl_id {
 
 	/** @DRM_HEARTH_QUERY_FAULT: Read the first fault of a queue. */
 	DRM_HEARTH_QUERY_FAULT,
+
+	/** @DRM_HEARTH_BO_CREATE_FILE: Create a buffer from a range of a file. */
+	DRM_HEARTH_BO_CREATE_FILE,
+
+	/** @DRM_HEARTH_BO_RESIZE: Grow or shrink a state buffer. */
+	DRM_HEARTH_BO_RESIZE,
+
+	/** @DRM_HEARTH_BO_ADVISE: Say whether the contents of a state buffer matter. */
+	DRM_HEARTH_BO_ADVISE,
+
+	/** @DRM_HEARTH_MODEL_CREATE: Group buffers to a model. */
+	DRM_HEARTH_MODEL_CREATE,
+
+	/** @DRM_HEARTH_MODEL_DESTROY: Destroy a model; its buffers stay. */
+	DRM_HEARTH_MODEL_DESTROY,
+
+	/** @DRM_HEARTH_MODEL_SET: Change class or keep-alive of a model. */
+	DRM_HEARTH_MODEL_SET,
+
+	/** @DRM_HEARTH_MODEL_GET: Read state and statistics of a model. */
+	DRM_HEARTH_MODEL_GET,
+
+	/** @DRM_HEARTH_MODEL_EVENTS: Get a file descriptor of a model's events. */
+	DRM_HEARTH_MODEL_EVENTS,
+
+	/** @DRM_HEARTH_MODEL_DROP: Drop the weights of a model now. */
+	DRM_HEARTH_MODEL_DROP,
+
+	/** @DRM_HEARTH_MODEL_LIST: Read all models of the device. */
+	DRM_HEARTH_MODEL_LIST,
+
+	/** @DRM_HEARTH_ADMIT: Ask whether a model would fit. */
+	DRM_HEARTH_ADMIT,
+
+	/** @DRM_HEARTH_RESERVE: Have bytes kept for a model that will come. */
+	DRM_HEARTH_RESERVE,
 };
 
 /**
@@ -89,6 +125,9 @@ enum drm_hearth_dev_query_type {
 
 	/** @DRM_HEARTH_DEV_QUERY_LIMITS: &struct drm_hearth_limits. */
 	DRM_HEARTH_DEV_QUERY_LIMITS,
+
+	/** @DRM_HEARTH_DEV_QUERY_MEMORY: &struct drm_hearth_memory. */
+	DRM_HEARTH_DEV_QUERY_MEMORY,
 };
 
 /**
@@ -156,6 +195,49 @@ struct drm_hearth_limits {
 	 * priority n (&enum drm_hearth_queue_priority).
 	 */
 	__u32 priorities;
+
+	/**
+	 * @extent_bytes: Unit in which file and state buffers are resident:
+	 * their offsets, sizes and device addresses are multiples of it.
+	 */
+	__u64 extent_bytes;
+
+	/** @max_models: Most models of one client. */
+	__u32 max_models;
+
+	/** @max_model_bos: Most buffers of one model. */
+	__u32 max_model_bos;
+};
+
+/**
+ * struct drm_hearth_memory - the device's budget now, in bytes
+ *
+ * Numbers of one moment; only a reservation makes them hold.
+ */
+struct drm_hearth_memory {
+	/** @budget: What weights, state and scratch may take together. */
+	__u64 budget;
+
+	/** @resident: What they take. */
+	__u64 resident;
+
+	/** @reserved: Promised to reservations and not used by them yet. */
+	__u64 reserved;
+
+	/** @droppable: Part of @resident that can be dropped: of no job in flight. */
+	__u64 droppable;
+
+	/** @pinned: Part of @resident that is never dropped. */
+	__u64 pinned;
+
+	/** @uid_quota: What the caller's user may have resident unshared. */
+	__u64 uid_quota;
+
+	/** @uid_used: What it has, reservations included. */
+	__u64 uid_used;
+
+	/** @system_available: What the system could give without swapping. */
+	__u64 system_available;
 };
 
 /**
@@ -333,6 +415,15 @@ struct drm_hearth_vm_get_state {
 enum drm_hearth_bo_flags {
 	/** @DRM_HEARTH_BO_NO_MMAP: The CPU may not map the buffer. */
 	DRM_HEARTH_BO_NO_MMAP = 1 << 0,
+
+	/**
+	 * @DRM_HEARTH_BO_STATE: State between jobs, a KV cache. It is resident
+	 * by extents, empty at first (DRM_IOCTL_HEARTH_BO_RESIZE), up to the
+	 * size given here. Under pressure, while no job is in flight, it is
+	 * swapped, or discarded after DRM_HEARTH_BO_DONTNEED. It comes back
+	 * before the next job runs.
+	 */
+	DRM_HEARTH_BO_STATE = 1 << 1,
 };
 
 /**
@@ -350,6 +441,95 @@ struct drm_hearth_bo_create {
 
 	/** @handle: Returned GEM handle; DRM_IOCTL_GEM_CLOSE frees it. */
 	__u32 handle;
+};
+
+/**
+ * struct drm_hearth_bo_create_file - arguments of DRM_IOCTL_HEARTH_BO_CREATE_FILE
+ *
+ * The buffer is the file's page cache: nothing is copied, and all buffers of
+ * all clients over the same file are the same memory. It is read from the file
+ * before a job of an address space that maps it runs, and dropped under
+ * pressure while no such job is in flight. The device may only read it, the
+ * CPU maps the file instead. Beyond the end of the file nothing is mapped.
+ *
+ * If the file changes, jobs that use it and later submits get -ESTALE: see
+ * DRM_HEARTH_FAULT_STALE.
+ *
+ * -EBADF no such fd, -EACCES not opened for reading, -EINVAL no regular file,
+ * or an offset beyond its end or not a multiple of the extent, -EOPNOTSUPP a
+ * file system that has no page cache to share or to re-read (tmpfs, DAX),
+ * -ETXTBSY somebody has the file open for writing.
+ */
+struct drm_hearth_bo_create_file {
+	/** @offset: Where it begins in the file, a multiple of extent_bytes. */
+	__u64 offset;
+
+	/**
+	 * @size: Bytes, zero for all up to the end of the file. Rounded up to
+	 * extents and returned; may reach less than an extent beyond the end.
+	 */
+	__u64 size;
+
+	/** @fd: File, borrowed. */
+	__s32 fd;
+
+	/** @flags: Must be zero. */
+	__u32 flags;
+
+	/** @handle: Returned GEM handle; DRM_IOCTL_GEM_CLOSE frees it. */
+	__u32 handle;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+};
+
+/**
+ * struct drm_hearth_bo_resize - arguments of DRM_IOCTL_HEARTH_BO_RESIZE
+ *
+ * For buffers made with DRM_HEARTH_BO_STATE. What is added reads as zero, what
+ * is cut off is gone. -EBUSY if something is cut off while a job is in flight,
+ * -ENOSPC beyond the size that it was made with, -EDQUOT beyond the budget.
+ */
+struct drm_hearth_bo_resize {
+	/** @handle: GEM handle. */
+	__u32 handle;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+
+	/** @size: Bytes that jobs may use from now on; rounded up to extents, returned. */
+	__u64 size;
+};
+
+/**
+ * enum drm_hearth_bo_advice - does anybody need the contents?
+ */
+enum drm_hearth_bo_advice {
+	/** @DRM_HEARTH_BO_WILLNEED: Yes: swap, do not discard. */
+	DRM_HEARTH_BO_WILLNEED = 0,
+
+	/** @DRM_HEARTH_BO_DONTNEED: They can be computed again: discard rather than swap. */
+	DRM_HEARTH_BO_DONTNEED,
+};
+
+/**
+ * struct drm_hearth_bo_advise - arguments of DRM_IOCTL_HEARTH_BO_ADVISE
+ *
+ * A submit that finds discarded contents runs on zeros: say WILLNEED and look
+ * at @retained before it.
+ */
+struct drm_hearth_bo_advise {
+	/** @handle: GEM handle of a DRM_HEARTH_BO_STATE buffer. */
+	__u32 handle;
+
+	/** @advice: One of &enum drm_hearth_bo_advice. */
+	__u32 advice;
+
+	/** @retained: Returned: 1 if all contents are still there, 0 if any was discarded. */
+	__u32 retained;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
 };
 
 /**
@@ -453,7 +633,8 @@ struct drm_hearth_job {
  * or the error of a wait): -ETIMEDOUT no progress or too long, -EFAULT MMU
  * fault, -EINVAL malformed command stream, -ENOMEM an operand is too large
  * for the firmware, -ECANCELED its queue was destroyed or an earlier job of
- * the queue failed, -EIO firmware died, -ENODEV the device is gone. After any
+ * the queue failed, -EIO firmware died or a file could not be read, -ESTALE a
+ * file behind a buffer changed, -ENODEV the device is gone. After any
  * error the queue takes no more jobs (-ECANCELED), with one exception: -EIO
  * with DRM_HEARTH_FAULT_INNOCENT. The job in execution was lost in a reset
  * that another queue caused; the jobs behind it run, and the queue takes more.
@@ -499,6 +680,12 @@ enum drm_hearth_fault_cause {
 
 	/** @DRM_HEARTH_FAULT_GONE: The device was removed. */
 	DRM_HEARTH_FAULT_GONE,
+
+	/** @DRM_HEARTH_FAULT_STALE: The file behind a buffer was changed. */
+	DRM_HEARTH_FAULT_STALE,
+
+	/** @DRM_HEARTH_FAULT_RESTORE: A buffer could not be made resident. */
+	DRM_HEARTH_FAULT_RESTORE,
 };
 
 /**
@@ -543,6 +730,424 @@ struct drm_hearth_query_fault {
 	__u64 address;
 };
 
+/**
+ * enum drm_hearth_model_class - how dearly a model is kept
+ */
+enum drm_hearth_model_class {
+	/** @DRM_HEARTH_CLASS_DROPPABLE: The first to go. */
+	DRM_HEARTH_CLASS_DROPPABLE = 0,
+
+	/** @DRM_HEARTH_CLASS_NORMAL: The default. */
+	DRM_HEARTH_CLASS_NORMAL,
+
+	/** @DRM_HEARTH_CLASS_PROTECTED: Only before somebody would be killed. */
+	DRM_HEARTH_CLASS_PROTECTED,
+
+	/** @DRM_HEARTH_CLASS_PINNED: Never. Needs CAP_SYS_RESOURCE or the pinned quota. */
+	DRM_HEARTH_CLASS_PINNED,
+};
+
+/**
+ * enum drm_hearth_model_state - is a model in memory?
+ */
+enum drm_hearth_model_state {
+	/** @DRM_HEARTH_MODEL_DROPPED: Nothing of its weights is. */
+	DRM_HEARTH_MODEL_DROPPED = 0,
+
+	/** @DRM_HEARTH_MODEL_PARTLY: Some is. */
+	DRM_HEARTH_MODEL_PARTLY,
+
+	/** @DRM_HEARTH_MODEL_RESTORING: It is being read. */
+	DRM_HEARTH_MODEL_RESTORING,
+
+	/** @DRM_HEARTH_MODEL_RESIDENT: All is. */
+	DRM_HEARTH_MODEL_RESIDENT,
+
+	/** @DRM_HEARTH_MODEL_STALE: Its file changed; close it and open it anew. */
+	DRM_HEARTH_MODEL_STALE,
+};
+
+#define DRM_HEARTH_KEEP_FOREVER	(-1)
+#define DRM_HEARTH_NAME_BYTES	64
+
+/**
+ * struct drm_hearth_model_create - arguments of DRM_IOCTL_HEARTH_MODEL_CREATE
+ *
+ * A model is the unit of keeping and dropping. Weights that several models
+ * share are kept as the dearest of them wants. The class counts for less while
+ * all its users are in the background (oom_score_adj), unless it is pinned.
+ */
+struct drm_hearth_model_create {
+	/** @bos: Array of __u32 GEM handles: file and state buffers. */
+	struct drm_hearth_array bos;
+
+	/**
+	 * @keep_alive_ns: How long after its last job the class holds; then its
+	 * weights are given up. Zero: at once. DRM_HEARTH_KEEP_FOREVER.
+	 */
+	__s64 keep_alive_ns;
+
+	/** @class: One of &enum drm_hearth_model_class. */
+	__u32 class;
+
+	/** @flags: Must be zero. */
+	__u32 flags;
+
+	/** @reservation_fd: Reservation that pays for it, borrowed, or -1. */
+	__s32 reservation_fd;
+
+	/** @model_id: Returned id, valid for this open of the device. */
+	__u32 model_id;
+
+	/** @name: For lists; printable, NUL-terminated. */
+	char name[DRM_HEARTH_NAME_BYTES];
+};
+
+/**
+ * struct drm_hearth_model_destroy - arguments of DRM_IOCTL_HEARTH_MODEL_DESTROY
+ */
+struct drm_hearth_model_destroy {
+	/** @model_id: Model. */
+	__u32 model_id;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+};
+
+/**
+ * enum drm_hearth_model_set_fields - what MODEL_SET changes
+ */
+enum drm_hearth_model_set_fields {
+	/** @DRM_HEARTH_MODEL_SET_CLASS: &drm_hearth_model_set.class. */
+	DRM_HEARTH_MODEL_SET_CLASS = 1 << 0,
+
+	/** @DRM_HEARTH_MODEL_SET_KEEP_ALIVE: &drm_hearth_model_set.keep_alive_ns. */
+	DRM_HEARTH_MODEL_SET_KEEP_ALIVE = 1 << 1,
+};
+
+/**
+ * struct drm_hearth_model_set - arguments of DRM_IOCTL_HEARTH_MODEL_SET
+ */
+struct drm_hearth_model_set {
+	/** @model_id: Model. */
+	__u32 model_id;
+
+	/** @fields: Mask of &enum drm_hearth_model_set_fields, not zero. */
+	__u32 fields;
+
+	/** @class: As in &struct drm_hearth_model_create. */
+	__u32 class;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+
+	/** @keep_alive_ns: As in &struct drm_hearth_model_create. */
+	__s64 keep_alive_ns;
+};
+
+/**
+ * struct drm_hearth_model_info - a model, as MODEL_GET and MODEL_LIST tell it
+ */
+struct drm_hearth_model_info {
+	/** @serial: Number of the model on this device, never used again. */
+	__u64 serial;
+
+	/** @weights_bytes: Size of its file buffers. */
+	__u64 weights_bytes;
+
+	/** @resident_bytes: What of it is in memory. */
+	__u64 resident_bytes;
+
+	/** @state_bytes: What of its state buffers is in memory. */
+	__u64 state_bytes;
+
+	/** @restored_bytes: Read from the file so far, on behalf of anybody. */
+	__u64 restored_bytes;
+
+	/** @restored_ns: Time that these reads took. */
+	__u64 restored_ns;
+
+	/** @dropped_bytes: Dropped so far. */
+	__u64 dropped_bytes;
+
+	/** @idle_ns: Time since its last job ended; 0 while one is in flight. */
+	__u64 idle_ns;
+
+	/** @keep_alive_ns: As it was set. */
+	__s64 keep_alive_ns;
+
+	/** @sharers: Models over the same weights, this one included. */
+	__u32 sharers;
+
+	/** @state: &enum drm_hearth_model_state. */
+	__u32 state;
+
+	/** @class: As it was set. */
+	__u32 class;
+
+	/** @effective_class: As it counts now. */
+	__u32 effective_class;
+
+	/** @uid: User of the client. */
+	__u32 uid;
+
+	/** @pid: Process that made it, in the caller's namespace, or 0. */
+	__u32 pid;
+
+	/** @name: Empty if it is another user's and the caller lacks CAP_SYS_ADMIN. */
+	char name[DRM_HEARTH_NAME_BYTES];
+};
+
+/**
+ * struct drm_hearth_model_get - arguments of DRM_IOCTL_HEARTH_MODEL_GET
+ */
+struct drm_hearth_model_get {
+	/** @model_id: Model. */
+	__u32 model_id;
+
+	/** @size: Bytes at @pointer; on return, bytes written. */
+	__u32 size;
+
+	/** @pointer: User pointer to &struct drm_hearth_model_info. */
+	__u64 pointer;
+};
+
+/**
+ * enum drm_hearth_model_event_flags - what happened
+ */
+enum drm_hearth_model_event_flags {
+	/** @DRM_HEARTH_EVENT_ABOUT_TO_DROP: Dropping begins. */
+	DRM_HEARTH_EVENT_ABOUT_TO_DROP = 1 << 0,
+
+	/** @DRM_HEARTH_EVENT_DROPPED: Nothing is resident any more. */
+	DRM_HEARTH_EVENT_DROPPED = 1 << 1,
+
+	/** @DRM_HEARTH_EVENT_RESTORED: All is resident again. */
+	DRM_HEARTH_EVENT_RESTORED = 1 << 2,
+
+	/** @DRM_HEARTH_EVENT_STALE: The file changed. */
+	DRM_HEARTH_EVENT_STALE = 1 << 3,
+};
+
+/**
+ * struct drm_hearth_model_event - what read() of an event file returns
+ *
+ * One of these per read, readable (POLLIN) as soon as something happened since
+ * the last one. Nothing is ever lost, it is only summed up.
+ */
+struct drm_hearth_model_event {
+	/** @events: Mask of &enum drm_hearth_model_event_flags since the last read. */
+	__u32 events;
+
+	/** @state: &enum drm_hearth_model_state now. */
+	__u32 state;
+
+	/** @resident_bytes: Of its weights, now. */
+	__u64 resident_bytes;
+};
+
+/**
+ * struct drm_hearth_model_events - arguments of DRM_IOCTL_HEARTH_MODEL_EVENTS
+ *
+ * The file reads as at its end (POLLHUP) when the model is gone.
+ */
+struct drm_hearth_model_events {
+	/** @model_id: Model. */
+	__u32 model_id;
+
+	/** @flags: Must be zero. */
+	__u32 flags;
+
+	/** @fd: Returned file descriptor, close-on-exec. */
+	__s32 fd;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+};
+
+/**
+ * enum drm_hearth_model_drop_flags - flags of &struct drm_hearth_model_drop
+ */
+enum drm_hearth_model_drop_flags {
+	/** @DRM_HEARTH_DROP_CACHE: From the page cache as well: the memory is free. */
+	DRM_HEARTH_DROP_CACHE = 1 << 0,
+};
+
+/**
+ * struct drm_hearth_model_drop - arguments of DRM_IOCTL_HEARTH_MODEL_DROP
+ *
+ * Weights that another model shares stay unless that one gave them up.
+ * -EBUSY while a job that uses the model is in flight.
+ */
+struct drm_hearth_model_drop {
+	/** @model_id: Model. */
+	__u32 model_id;
+
+	/** @flags: Mask of &enum drm_hearth_model_drop_flags. */
+	__u32 flags;
+
+	/** @bytes: Returned: what was dropped. */
+	__u64 bytes;
+};
+
+/**
+ * struct drm_hearth_model_list - arguments of DRM_IOCTL_HEARTH_MODEL_LIST
+ */
+struct drm_hearth_model_list {
+	/**
+	 * @models: Array of &struct drm_hearth_model_info to fill; on return
+	 * count is the number of models that there are, of which no more were
+	 * written than there was room for.
+	 */
+	struct drm_hearth_array models;
+};
+
+/**
+ * enum drm_hearth_verdict - would it fit?
+ */
+enum drm_hearth_verdict {
+	/** @DRM_HEARTH_ADMIT_NOW: Yes. */
+	DRM_HEARTH_ADMIT_NOW = 0,
+
+	/** @DRM_HEARTH_ADMIT_AFTER_DROP: Yes, others will be dropped for it. */
+	DRM_HEARTH_ADMIT_AFTER_DROP,
+
+	/** @DRM_HEARTH_ADMIT_WAIT: Not now: what holds the memory is in use, or dearer. */
+	DRM_HEARTH_ADMIT_WAIT,
+
+	/** @DRM_HEARTH_ADMIT_NEVER: Not on this device, or not for this user. */
+	DRM_HEARTH_ADMIT_NEVER,
+};
+
+/**
+ * enum drm_hearth_admit_limit - which limit bound the answer
+ */
+enum drm_hearth_admit_limit {
+	/** @DRM_HEARTH_LIMIT_NONE: None. */
+	DRM_HEARTH_LIMIT_NONE = 0,
+
+	/** @DRM_HEARTH_LIMIT_BUDGET: The device's budget. */
+	DRM_HEARTH_LIMIT_BUDGET,
+
+	/** @DRM_HEARTH_LIMIT_QUOTA: The quota of the caller's user. */
+	DRM_HEARTH_LIMIT_QUOTA,
+
+	/** @DRM_HEARTH_LIMIT_RESERVATION: What is reserved for others. */
+	DRM_HEARTH_LIMIT_RESERVATION,
+
+	/** @DRM_HEARTH_LIMIT_SYSTEM: The memory of the system. */
+	DRM_HEARTH_LIMIT_SYSTEM,
+
+	/** @DRM_HEARTH_LIMIT_REGION: The reserved region that weights live in. */
+	DRM_HEARTH_LIMIT_REGION,
+
+	/** @DRM_HEARTH_LIMIT_VA: The device's address space. */
+	DRM_HEARTH_LIMIT_VA,
+};
+
+/**
+ * struct drm_hearth_demand - what a model will take
+ */
+struct drm_hearth_demand {
+	/** @weights_bytes: Weights, all of the file. */
+	__u64 weights_bytes;
+
+	/** @state_bytes: State at its largest. */
+	__u64 state_bytes;
+
+	/** @scratch_bytes: Activations, command streams and the like. */
+	__u64 scratch_bytes;
+
+	/** @class: &enum drm_hearth_model_class that it will have. */
+	__u32 class;
+
+	/**
+	 * @weights_fd: The file, borrowed, or -1. What of it is resident for
+	 * others already is not counted again.
+	 */
+	__s32 weights_fd;
+};
+
+/**
+ * enum drm_hearth_admit_flags - flags of &struct drm_hearth_admit
+ */
+enum drm_hearth_admit_flags {
+	/** @DRM_HEARTH_ADMIT_BLOCK: Wait, interruptibly, while the verdict is WAIT. */
+	DRM_HEARTH_ADMIT_BLOCK = 1 << 0,
+};
+
+/**
+ * struct drm_hearth_admit - arguments of DRM_IOCTL_HEARTH_ADMIT
+ *
+ * Changes nothing. Between the answer and the load others may come: only
+ * DRM_IOCTL_HEARTH_RESERVE makes a yes last.
+ */
+struct drm_hearth_admit {
+	/** @demand: What is asked for. */
+	struct drm_hearth_demand demand;
+
+	/** @flags: Mask of &enum drm_hearth_admit_flags. */
+	__u32 flags;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+
+	/** @timeout_ns: With BLOCK: the longest wait. */
+	__u64 timeout_ns;
+
+	/**
+	 * @victims: Array of &struct drm_hearth_model_info, or empty: models that
+	 * would be dropped, or that hold what is waited for; the first to go
+	 * first. count is returned as in &struct drm_hearth_model_list.
+	 */
+	struct drm_hearth_array victims;
+
+	/** @needed_bytes: Returned: what of the demand is not there yet. */
+	__u64 needed_bytes;
+
+	/** @available_bytes: Returned: what is free for it now. */
+	__u64 available_bytes;
+
+	/** @after_drop_bytes: Returned: what would be after all droppable was dropped. */
+	__u64 after_drop_bytes;
+
+	/** @limit_bytes: Returned: value of the limit in @limit. */
+	__u64 limit_bytes;
+
+	/** @restore_ns: Returned: expected time to read the weights, 0 if unknown. */
+	__u64 restore_ns;
+
+	/** @verdict: Returned &enum drm_hearth_verdict. */
+	__u32 verdict;
+
+	/** @limit: Returned &enum drm_hearth_admit_limit. */
+	__u32 limit;
+};
+
+/**
+ * struct drm_hearth_reserve - arguments of DRM_IOCTL_HEARTH_RESERVE
+ *
+ * Keeps @bytes against every later load by others until the file descriptor
+ * is closed. Drops others for it if it must. -EDQUOT if ADMIT would say NEVER,
+ * -EAGAIN if it would say WAIT.
+ */
+struct drm_hearth_reserve {
+	/** @bytes: Bytes to keep, not zero; rounded up to extents, returned. */
+	__u64 bytes;
+
+	/** @class: &enum drm_hearth_model_class of what will use it. */
+	__u32 class;
+
+	/** @flags: Must be zero. */
+	__u32 flags;
+
+	/** @fd: Returned file descriptor, close-on-exec; may be passed on. */
+	__s32 fd;
+
+	/** @pad: Must be zero. */
+	__u32 pad;
+};
+
 #define DRM_IOCTL_HEARTH(__access, __id, __type) \
 	DRM_IO ## __access(DRM_COMMAND_BASE + DRM_HEARTH_ ## __id, \
 			   struct drm_hearth_ ## __type)
@@ -560,6 +1165,18 @@ enum {
 	DRM_IOCTL_HEARTH_QUEUE_DESTROY = DRM_IOCTL_HEARTH(WR, QUEUE_DESTROY, queue_destroy),
 	DRM_IOCTL_HEARTH_SUBMIT = DRM_IOCTL_HEARTH(WR, SUBMIT, submit),
 	DRM_IOCTL_HEARTH_QUERY_FAULT = DRM_IOCTL_HEARTH(WR, QUERY_FAULT, query_fault),
+	DRM_IOCTL_HEARTH_BO_CREATE_FILE = DRM_IOCTL_HEARTH(WR, BO_CREATE_FILE, bo_create_file),
+	DRM_IOCTL_HEARTH_BO_RESIZE = DRM_IOCTL_HEARTH(WR, BO_RESIZE, bo_resize),
+	DRM_IOCTL_HEARTH_BO_ADVISE = DRM_IOCTL_HEARTH(WR, BO_ADVISE, bo_advise),
+	DRM_IOCTL_HEARTH_MODEL_CREATE = DRM_IOCTL_HEARTH(WR, MODEL_CREATE, model_create),
+	DRM_IOCTL_HEARTH_MODEL_DESTROY = DRM_IOCTL_HEARTH(WR, MODEL_DESTROY, model_destroy),
+	DRM_IOCTL_HEARTH_MODEL_SET = DRM_IOCTL_HEARTH(WR, MODEL_SET, model_set),
+	DRM_IOCTL_HEARTH_MODEL_GET = DRM_IOCTL_HEARTH(WR, MODEL_GET, model_get),
+	DRM_IOCTL_HEARTH_MODEL_EVENTS = DRM_IOCTL_HEARTH(WR, MODEL_EVENTS, model_events),
+	DRM_IOCTL_HEARTH_MODEL_DROP = DRM_IOCTL_HEARTH(WR, MODEL_DROP, model_drop),
+	DRM_IOCTL_HEARTH_MODEL_LIST = DRM_IOCTL_HEARTH(WR, MODEL_LIST, model_list),
+	DRM_IOCTL_HEARTH_ADMIT = DRM_IOCTL_HEARTH(WR, ADMIT, admit),
+	DRM_IOCTL_HEARTH_RESERVE = DRM_IOCTL_HEARTH(WR, RESERVE, reserve),
 };
 
 #if defined(__cplusplus)
