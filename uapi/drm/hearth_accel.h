@@ -198,11 +198,12 @@ struct drm_hearth_limits {
 
 	/**
 	 * @extent_bytes: Unit in which file and state buffers are resident:
-	 * their offsets, sizes and device addresses are multiples of it.
+	 * their offsets, sizes and device addresses are multiples of it. Zero
+	 * if the driver has no such buffers.
 	 */
 	__u64 extent_bytes;
 
-	/** @max_models: Most models of one client. */
+	/** @max_models: Most models of one client; zero if it has none. */
 	__u32 max_models;
 
 	/** @max_model_bos: Most buffers of one model. */
@@ -787,8 +788,8 @@ struct drm_hearth_model_create {
 	 */
 	__s64 keep_alive_ns;
 
-	/** @class: One of &enum drm_hearth_model_class. */
-	__u32 class;
+	/** @model_class: One of &enum drm_hearth_model_class. */
+	__u32 model_class;
 
 	/** @flags: Must be zero. */
 	__u32 flags;
@@ -818,7 +819,7 @@ struct drm_hearth_model_destroy {
  * enum drm_hearth_model_set_fields - what MODEL_SET changes
  */
 enum drm_hearth_model_set_fields {
-	/** @DRM_HEARTH_MODEL_SET_CLASS: &drm_hearth_model_set.class. */
+	/** @DRM_HEARTH_MODEL_SET_CLASS: &drm_hearth_model_set.model_class. */
 	DRM_HEARTH_MODEL_SET_CLASS = 1 << 0,
 
 	/** @DRM_HEARTH_MODEL_SET_KEEP_ALIVE: &drm_hearth_model_set.keep_alive_ns. */
@@ -835,8 +836,8 @@ struct drm_hearth_model_set {
 	/** @fields: Mask of &enum drm_hearth_model_set_fields, not zero. */
 	__u32 fields;
 
-	/** @class: As in &struct drm_hearth_model_create. */
-	__u32 class;
+	/** @model_class: As in &struct drm_hearth_model_create. */
+	__u32 model_class;
 
 	/** @pad: Must be zero. */
 	__u32 pad;
@@ -882,8 +883,8 @@ struct drm_hearth_model_info {
 	/** @state: &enum drm_hearth_model_state. */
 	__u32 state;
 
-	/** @class: As it was set. */
-	__u32 class;
+	/** @model_class: As it was set. */
+	__u32 model_class;
 
 	/** @effective_class: As it counts now. */
 	__u32 effective_class;
@@ -1058,8 +1059,8 @@ struct drm_hearth_demand {
 	/** @scratch_bytes: Activations, command streams and the like. */
 	__u64 scratch_bytes;
 
-	/** @class: &enum drm_hearth_model_class that it will have. */
-	__u32 class;
+	/** @model_class: &enum drm_hearth_model_class that it will have. */
+	__u32 model_class;
 
 	/**
 	 * @weights_fd: The file, borrowed, or -1. What of it is resident for
@@ -1135,8 +1136,8 @@ struct drm_hearth_reserve {
 	/** @bytes: Bytes to keep, not zero; rounded up to extents, returned. */
 	__u64 bytes;
 
-	/** @class: &enum drm_hearth_model_class of what will use it. */
-	__u32 class;
+	/** @model_class: &enum drm_hearth_model_class of what will use it. */
+	__u32 model_class;
 
 	/** @flags: Must be zero. */
 	__u32 flags;
