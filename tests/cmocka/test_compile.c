@@ -443,6 +443,40 @@ static void weights_and_tables_are_shared(void **state)
 	close(other);
 }
 
+/* A program with two ROPE of some base over a cache */
+static void make_ropes(float base)
+{
+	HEARTH_OPTS(hearth_op_opts, o, .rope_base = base);
+	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1)), x = f32("x", IN, DIMS(1, 1, 8));
+	hearth_tensor a = f32("a", ACT, DIMS(1, 1, 8)), y = f32("y", OUT, DIMS(1, 1, 8));
+
+	o.rope_ctx = 512;
+	gm_op(g, HEARTH_ROPE, INPUTS(x, pos), a, &o);
+	gm_op(g, HEARTH_ROPE, INPUTS(a, pos), y, &o);
+}
+
+static void rope_tables_are_made_once(void **state)
+{
+	const uint64_t table = 512 * 8 * 4;
+	struct hearth_program *p, *q, *r;
+
+	make_ropes(10000);
+	p = compile(NULL);
+	q = compile(p);
+	assert_int_equal(info_of(p).constant_bytes, table);
+	assert_int_equal(info_of(q).constant_bytes, table);
+	assert_true(hearth_buffer_bytes(p->fixed) >= table);
+	assert_true(hearth_buffer_bytes(q->fixed) < table);
+	/* Another base is another table, also for one that knows both. */
+	again();
+	make_ropes(500);
+	r = compile(q);
+	assert_true(hearth_buffer_bytes(r->fixed) >= table);
+	hearth_program_destroy(r);
+	hearth_program_destroy(q);
+	hearth_program_destroy(p);
+}
+
 static void programs_of_other_devices_are_not_shared(void **state)
 {
 	struct hearth_device *other;
@@ -578,6 +612,7 @@ int main(void)
 		TEST(states_of_other_names_are_their_own),
 		TEST(states_that_differ_are_not_shared),
 		TEST(weights_and_tables_are_shared),
+		TEST(rope_tables_are_made_once),
 		TEST(programs_of_other_devices_are_not_shared),
 		TEST(a_failed_run_is_told_and_the_next_one_works),
 		TEST(a_run_allocates_nothing),

@@ -483,6 +483,7 @@ static void ropes_are_checked(void **state)
 	hearth_tensor x = f32("x", IN, DIMS(2, 3, 8)), y = f32("y", ACT, DIMS(2, 3, 8));
 	hearth_tensor pos = gm_tensor(g, "pos", HEARTH_TYPE_I32, IN, DIMS(2));
 	hearth_tensor pos3 = gm_tensor(g, "pos3", HEARTH_TYPE_I32, IN, DIMS(3));
+	static const float factors[4] = { 1, 2, 3, 4 };
 	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 10000);
 
 	refused(HEARTH_ROPE, y, &o, "'pos3' is (3): 2 are wanted", x, pos3);
@@ -495,7 +496,16 @@ static void ropes_are_checked(void **state)
 	o.rope_halves = 2;
 	refused(HEARTH_ROPE, y, &o, "rope_halves is 2", x, pos);
 	o.rope_halves = 1;
-	gm_op(g, HEARTH_ROPE, INPUTS(x, pos), y, &o);
+	o.rope_magnitude = -1;
+	refused(HEARTH_ROPE, y, &o, "rope_magnitude is -1", x, pos);
+	o.rope_magnitude = 0;
+	refused(HEARTH_ROPE, y, &o, "factors 'f' are not a constant", x, pos, f32("f", IN, DIMS(4)));
+	refused(HEARTH_ROPE, y, &o, "factors 'f3' are (3): 4 are wanted", x, pos,
+		gm_const(g, "f3", HEARTH_TYPE_F32, DIMS(3), factors));
+	refused(HEARTH_ROPE, y, &o, "'fi' is of type i32: f32", x, pos,
+		gm_const(g, "fi", HEARTH_TYPE_I32, DIMS(4), factors));
+	gm_op(g, HEARTH_ROPE,
+	      INPUTS(x, pos, gm_const(g, "f4", HEARTH_TYPE_F32, DIMS(4), factors)), y, &o);
 }
 
 static void caches_are_checked(void **state)

@@ -542,11 +542,16 @@ struct step {
 	hearth_tensor ids, pos, y, best, gated;
 };
 
+static const float factors[HEAD / 2] = { 1, 2.5f };
+#define MAGNITUDE	1.25
+
 /* One head of keys and values for two of queries */
 static struct step make_step(bool halves)
 {
 	HEARTH_OPTS(hearth_op_opts, norm, .eps = 1e-5f);
-	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = halves);
+	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = halves,
+		    .rope_magnitude = MAGNITUDE);
+	hearth_tensor div = gm_const(g, "factors", F32, DIMS(HEAD / 2), factors);
 	hearth_tensor ids = gm_tensor(g, "ids", I32, IN, DIMS(1));
 	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1)), x, q, k, v, kc, vc;
 	struct step s = { .ids = ids, .pos = pos };
@@ -564,8 +569,8 @@ static struct step make_step(bool halves)
 	q = unary(HEARTH_RESHAPE, DIMS(1, HEADS, HEAD), INPUTS(q), NULL);
 	k = unary(HEARTH_RESHAPE, DIMS(1, 1, HEAD), INPUTS(k), NULL);
 	v = unary(HEARTH_RESHAPE, DIMS(1, 1, HEAD), INPUTS(v), NULL);
-	q = unary(HEARTH_ROPE, DIMS(1, HEADS, HEAD), INPUTS(q, pos), &rope);
-	k = unary(HEARTH_ROPE, DIMS(1, 1, HEAD), INPUTS(k, pos), &rope);
+	q = unary(HEARTH_ROPE, DIMS(1, HEADS, HEAD), INPUTS(q, pos, div), &rope);
+	k = unary(HEARTH_ROPE, DIMS(1, 1, HEAD), INPUTS(k, pos, div), &rope);
 	kc = f32("k", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD));
 	vc = f32("v", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD));
 	gm_op(g, HEARTH_KV_WRITE, INPUTS(k, pos), kc, NULL);
@@ -583,12 +588,12 @@ static struct step make_step(bool halves)
 static void rotate(double *x, int pos, bool halves)
 {
 	for (int i = 0; i < HEAD / 2; i++) {
-		double angle = pos * pow(100, -2.0 * i / HEAD);
+		double angle = pos * pow(100, -2.0 * i / HEAD) / factors[i];
 		double *a = &x[halves ? i : 2 * i], *b = &x[halves ? i + HEAD / 2 : 2 * i + 1];
 		double c = *a * cos(angle) - *b * sin(angle);
 
-		*b = *a * sin(angle) + *b * cos(angle);
-		*a = c;
+		*b = (*a * sin(angle) + *b * cos(angle)) * MAGNITUDE;
+		*a = c * MAGNITUDE;
 	}
 }
 

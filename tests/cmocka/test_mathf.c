@@ -136,7 +136,7 @@ static void test_f32_to_f16(void **state)
 static void check_table(const struct hk_rope_params *p)
 {
 	float *table = malloc(hk_rope_table_bytes(p));
-	double worst = 0;
+	double worst = 0, m = p->magnitude > 0 ? p->magnitude : 1;
 
 	assert_non_null(table);
 	assert_int_equal(hk_rope_table(p, table), 0);
@@ -146,29 +146,34 @@ static void check_table(const struct hk_rope_params *p)
 			double f = pow(p->freq_base, -2.0 * i / p->n_rot);
 			double a = pos * p->scale * (p->factors ? f / p->factors[i] : f);
 
-			worst = fmax(worst, fabs(cs[0] - cos(a)));
-			worst = fmax(worst, fabs(cs[1] - sin(a)));
+			worst = fmax(worst, fabs(cs[0] / m - cos(a)));
+			worst = fmax(worst, fabs(cs[1] / m - sin(a)));
 		}
 	}
 	free(table);
-	/* Half of 2^-24 for the rounding, and pow()'s error times the angle. */
-	assert_true(worst < 0x1p-25 + 1e-9);
+	/*
+	 * Half of 2^-24 for the rounding, twice that where values exceed 1, and
+	 * pow()'s error times the angle.
+	 */
+	assert_true(worst < (m > 1 ? 0x1p-24 : 0x1p-25) + 1e-9);
 }
 
 static void test_rope_table_accuracy(void **state)
 {
 	const float factors[4] = { 1, 2.5f, 8, 32 };
 
-	check_table(&(struct hk_rope_params){ 2048, 128, 10000, 1, NULL });
-	check_table(&(struct hk_rope_params){ 512, 64, 500000, 0.25, NULL });
-	check_table(&(struct hk_rope_params){ 131072, 8, 1000000, 1, factors });
-	check_table(&(struct hk_rope_params){ 1, 2, 1, 1, NULL });
-	check_table(&(struct hk_rope_params){ 100, 6, 1e300, 1, NULL });
+	check_table(&(struct hk_rope_params){ 2048, 128, 10000, 1, NULL, 0 });
+	check_table(&(struct hk_rope_params){ 512, 64, 500000, 0.25, NULL, 0 });
+	check_table(&(struct hk_rope_params){ 131072, 8, 1000000, 1, factors, 0 });
+	check_table(&(struct hk_rope_params){ 1, 2, 1, 1, NULL, 0 });
+	check_table(&(struct hk_rope_params){ 512, 96, 10000, 1, NULL, 1.0 });
+	check_table(&(struct hk_rope_params){ 512, 8, 10000, 1, factors, 1.1875 });
+	check_table(&(struct hk_rope_params){ 100, 6, 1e300, 1, NULL, 0 });
 }
 
 static void test_rope_table_bits(void **state)
 {
-	struct hk_rope_params p = { 4096, 96, 10000, 1, NULL };
+	struct hk_rope_params p = { 4096, 96, 10000, 1, NULL, 0 };
 	float *table = malloc(hk_rope_table_bytes(&p));
 
 	assert_int_equal(hk_rope_table(&p, table), 0);
@@ -179,7 +184,7 @@ static void test_rope_table_bits(void **state)
 
 static void test_rope_table_refuses(void **state)
 {
-	const struct hk_rope_params good = { 16, 8, 10000, 1, NULL };
+	const struct hk_rope_params good = { 16, 8, 10000, 1, NULL, 0 };
 	float factors[4] = { 1, 1, 0, 1 }, table[16 * 8];
 	struct hk_rope_params p;
 
@@ -201,6 +206,8 @@ static void test_rope_table_refuses(void **state)
 	REFUSED(scale, 0);
 	REFUSED(scale, -1);
 	REFUSED(scale, NAN);
+	REFUSED(magnitude, -1);
+	REFUSED(magnitude, INFINITY);
 	p = good;
 	p.scale = 0x1p24;	/* 15 * 2^24 */
 	assert_int_equal(hk_rope_table(&p, table), -EINVAL);

@@ -148,7 +148,7 @@ static int build(struct hg_compile *c)
 	if (!p->ports)
 		return no_memory();
 	p->n_ports = c->g->n_tensors;
-	ret = hg_lower(&c->l, c->g);
+	ret = hg_lower(&c->l, c->g, c->share);
 	if (!ret)
 		ret = decide_engines(c);
 	if (!ret)

@@ -54,7 +54,13 @@ int hg_add_temp(struct hg_lower *l, uint64_t bytes, struct hg_ref *ref)
 	return add_value(l, &(struct hg_value){ .bytes = bytes, .last_op = l->op_index }, ref);
 }
 
-static int put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref *ref)
+static void free_const(const struct hg_const *c)
+{
+	free(c->owned);
+	free(c->key);
+}
+
+int hg_put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref *ref)
 {
 	struct hg_const *p;
 
@@ -62,13 +68,13 @@ static int put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref
 		if (l->consts[i].bytes != c->bytes ||
 		    memcmp(l->consts[i].data, c->data, c->bytes))
 			continue;
-		free(c->owned);
+		free_const(c);
 		*ref = (struct hg_ref){ .place = HG_CONST, .index = i };
 		return 0;
 	}
 	p = grow(l->consts, l->n_consts, &l->const_room, sizeof(*p));
 	if (!p) {
-		free(c->owned);
+		free_const(c);
 		return no_memory();
 	}
 	l->consts = p;
@@ -79,8 +85,8 @@ static int put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref
 
 int hg_add_const(struct hg_lower *l, void *data, uint64_t bytes, struct hg_ref *ref)
 {
-	return put_const(l, &(struct hg_const){ .data = data, .owned = data, .bytes = bytes },
-			 ref);
+	return hg_put_const(l, &(struct hg_const){ .data = data, .owned = data, .bytes = bytes },
+			    ref);
 }
 
 int hg_emit(struct hg_lower *l, unsigned int opcode, struct hearth_cmd_header *cmd,
@@ -271,8 +277,8 @@ static int place_tensor(struct hg_lower *l, uint32_t i)
 	case HEARTH_TENSOR_INPUT:
 		return add_value(l, &v, &l->refs[i]);
 	case HEARTH_TENSOR_CONSTANT:
-		return put_const(l, &(struct hg_const){ .data = t->data, .bytes = t->bytes },
-				 &l->refs[i]);
+		return hg_put_const(l, &(struct hg_const){ .data = t->data, .bytes = t->bytes },
+				    &l->refs[i]);
 	case HEARTH_TENSOR_WEIGHTS:
 		l->refs[i] = (struct hg_ref){ .place = HG_WEIGHTS, .offset = t->offset };
 		return 0;
@@ -301,11 +307,12 @@ static void find_last_uses(struct hg_lower *l)
 	}
 }
 
-int hg_lower(struct hg_lower *l, const struct hearth_graph *g)
+int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
+	     const struct hearth_program *share)
 {
 	int ret = 0;
 
-	*l = (struct hg_lower){ .g = g };
+	*l = (struct hg_lower){ .g = g, .share = share };
 	l->refs = calloc(g->n_tensors + 1, sizeof(*l->refs));
 	l->last_op = calloc(g->n_tensors + 1, sizeof(*l->last_op));
 	if (!l->refs || !l->last_op)
@@ -327,7 +334,7 @@ int hg_lower(struct hg_lower *l, const struct hearth_graph *g)
 void hg_lower_free(struct hg_lower *l)
 {
 	for (uint32_t i = 0; i < l->n_consts; i++)
-		free(l->consts[i].owned);
+		free_const(&l->consts[i]);
 	free(l->consts);
 	free(l->values);
 	free(l->refs);

@@ -6,6 +6,7 @@
 #define HEARTH_GRAPH_LOWER_H
 
 #include "graph/graph.h"
+#include "graph/program.h"
 #include "graph/stream.h"
 
 /** struct hg_value - memory that is computed during a run */
@@ -19,18 +20,24 @@ struct hg_value {
 	bool output;
 };
 
+struct hg_rope_key;
+
 /** struct hg_const - memory that only the compiler writes */
 struct hg_const {
 	const void *data;
 	/** owned: Ours to free. */
 	void *owned;
 	uint64_t bytes;
+	/** key: What a rope table was made from, or NULL; ours to free. */
+	struct hg_rope_key *key;
 	/** va: Filled when the memory is there. */
 	uint64_t va;
 };
 
 struct hg_lower {
 	const struct hearth_graph *g;
+	/** share: A program whose tables need not be made again, or NULL. */
+	const struct hearth_program *share;
 	struct hg_stream stream;
 	struct hg_value *values;
 	uint32_t n_values, value_room;
@@ -46,7 +53,8 @@ struct hg_lower {
 };
 
 /* All ops to commands: 0, or a negative errno with the message set. */
-int hg_lower(struct hg_lower *l, const struct hearth_graph *g);
+int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
+	     const struct hearth_program *share);
 void hg_lower_free(struct hg_lower *l);
 
 /* Helpers of the op's functions. */
@@ -91,6 +99,8 @@ uint64_t hg_product(const struct hg_tensor *t, unsigned int from, unsigned int t
 
 /* A constant of our own making; takes @data over, also on failure. */
 int hg_add_const(struct hg_lower *l, void *data, uint64_t bytes, struct hg_ref *ref);
+/* Any constant; takes what @c owns over, also on failure. */
+int hg_put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref *ref);
 /* Memory for the time of this op. */
 int hg_add_temp(struct hg_lower *l, uint64_t bytes, struct hg_ref *ref);
 

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "graph/lower.h"
-#include "kernels/rope_table.h"
 #include "runtime/error.h"
 
 static uint32_t bits(float f)
@@ -67,74 +66,6 @@ int hg_lower_rms_norm(struct hg_lower *l)
 	return HG_EMIT(l, HEARTH_OP_RMS_NORM, cmd, HG_FIELD(cmd, src, hg_ref_in(l, 0)),
 		       HG_FIELD(cmd, weights, hg_ref_in(l, 1)),
 		       HG_FIELD(cmd, dst, hg_ref_out(l)));
-}
-
-/* Positions that @pos can name: those of the caches that it goes to. */
-static uint32_t context_of(const struct hearth_graph *g, hearth_tensor pos)
-{
-	uint32_t n_ctx = 0;
-
-	for (uint32_t i = 0; i < g->n_ops; i++) {
-		const struct hg_op *op = &g->ops[i];
-
-		if (op->kind == HEARTH_KV_WRITE && op->in[1] == pos &&
-		    g->tensors[op->out].dims[1] > n_ctx)
-			n_ctx = g->tensors[op->out].dims[1];
-	}
-	return n_ctx;
-}
-
-static int rope_table(struct hg_lower *l, uint32_t n_ctx, struct hg_ref *ref)
-{
-	const struct hearth_op_opts *o = &l->op->opts;
-	struct hk_rope_params p = {
-		.n_ctx = n_ctx,
-		.n_rot = o->rope_dims,
-		.freq_base = o->rope_base,
-		.scale = o->rope_freq_scale,
-	};
-	uint64_t bytes = hk_rope_table_bytes(&p);
-	float *table = bytes ? malloc(bytes) : NULL;
-
-	if (bytes && !table)
-		return hearth_seterr(-ENOMEM, "no memory for a rope table of %llu bytes",
-				     (unsigned long long)bytes);
-	if (!bytes || hk_rope_table(&p, table)) {
-		free(table);
-		return hg_refuse(l->op, -EINVAL,
-				 "no table of %u positions, rope_dims %u, rope_base %g, rope_freq_scale %g is possible",
-				 n_ctx, o->rope_dims, (double)o->rope_base,
-				 (double)o->rope_freq_scale);
-	}
-	return hg_add_const(l, table, bytes, ref);
-}
-
-int hg_lower_rope(struct hg_lower *l)
-{
-	const struct hearth_op_opts *o = &l->op->opts;
-	const struct hg_tensor *x = hg_lower_in(l, 0);
-	struct hearth_cmd_rope cmd = {
-		.rows = x->dims[0],
-		.heads = x->dims[1],
-		.head_dim = x->dims[2],
-		.n_rot = o->rope_dims,
-		.n_ctx = o->rope_ctx ? o->rope_ctx : context_of(l->g, l->op->in[1]),
-		.mode = o->rope_halves ? HEARTH_ROPE_HALVES : HEARTH_ROPE_PAIRS,
-	};
-	struct hg_ref table;
-	int ret;
-
-	if (!cmd.n_ctx)
-		return hg_refuse(l->op, -EINVAL,
-				 "rope_ctx is 0, and the positions '%s' go to no cache that would tell",
-				 hg_lower_in(l, 1)->name);
-	ret = rope_table(l, cmd.n_ctx, &table);
-	if (!ret && !hg_same_ref(hg_ref_in(l, 0), hg_ref_out(l)))
-		ret = hg_emit_copy(l, hg_ref_in(l, 0), hg_ref_out(l), x->bytes);
-	if (ret)
-		return ret;
-	return HG_EMIT(l, HEARTH_OP_ROPE, cmd, HG_FIELD(cmd, x, hg_ref_out(l)),
-		       HG_FIELD(cmd, pos, hg_ref_in(l, 1)), HG_FIELD(cmd, table, table));
 }
 
 int hg_lower_kv_write(struct hg_lower *l)

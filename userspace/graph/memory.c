@@ -263,7 +263,8 @@ static bool share_const(const struct hg_compile *c, struct hg_const *k)
 	for (uint32_t i = 0; c->share && i < c->share->n_kept; i++) {
 		const struct hg_kept *kept = &c->share->kept[i];
 
-		if (kept->bytes == k->bytes && !memcmp(kept->data, k->data, k->bytes)) {
+		if (kept->bytes == k->bytes && (kept->data == k->data ||
+						!memcmp(kept->data, k->data, k->bytes))) {
 			k->va = kept->va;
 			return true;
 		}
@@ -313,7 +314,7 @@ static int keep_consts(struct hg_compile *c, const bool *used, const uint64_t *o
 		return no_memory();
 	if (old)
 		memcpy(p->kept, c->share->kept, old * sizeof(*p->kept));
-	p->n_kept = old;
+	p->n_kept = p->n_kept_shared = old;
 	for (uint32_t i = 0; i < c->l.n_consts; i++) {
 		struct hg_const *k = &c->l.consts[i];
 
@@ -321,7 +322,9 @@ static int keep_consts(struct hg_compile *c, const bool *used, const uint64_t *o
 			continue;
 		memcpy(base + offset[i], k->data, k->bytes);
 		k->va = hearth_buffer_address(p->fixed) + offset[i];
-		p->kept[p->n_kept++] = (struct hg_kept){ base + offset[i], k->bytes, k->va };
+		p->kept[p->n_kept++] = (struct hg_kept){ base + offset[i], k->bytes, k->va,
+							 k->key };
+		k->key = NULL;
 	}
 	return 0;
 }

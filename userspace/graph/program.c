@@ -29,6 +29,8 @@ void hearth_program_destroy(struct hearth_program *p)
 		free(p->op_names[i]);
 	free(p->op_names);
 	free(p->ports);
+	for (uint32_t i = p->n_kept_shared; i < p->n_kept; i++)
+		free(p->kept[i].key);
 	free(p->kept);
 	free(p->cmds);
 	free(p->segments);

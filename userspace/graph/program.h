@@ -34,6 +34,8 @@ struct hg_kept {
 	const void *data;
 	uint64_t bytes;
 	uint64_t va;
+	/** key: Of a rope table, or NULL. */
+	struct hg_rope_key *key;
 };
 
 /** struct hg_weights - the part of a file that a program maps */
@@ -62,8 +64,9 @@ struct hearth_program {
 	/** ports: By tensor. */
 	struct hg_port *ports;
 	uint32_t n_ports;
+	/** kept: Those of the program that this one shares with come first. */
 	struct hg_kept *kept;
-	uint32_t n_kept;
+	uint32_t n_kept, n_kept_shared;
 
 	const uint8_t *stream;
 	struct hg_cmd *cmds;

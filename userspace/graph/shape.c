@@ -40,7 +40,7 @@ static const struct op_row {
 	{ HEARTH_GET_ROWS, "get_rows", 2, 2, hg_check_get_rows },
 	{ HEARTH_MATMUL, "matmul", 2, 2, hg_check_matmul },
 	{ HEARTH_RMS_NORM, "rms_norm", 2, 2, hg_check_rms_norm },
-	{ HEARTH_ROPE, "rope", 2, 2, hg_check_rope },
+	{ HEARTH_ROPE, "rope", 2, 3, hg_check_rope },
 	{ HEARTH_KV_WRITE, "kv_write", 2, 2, hg_check_kv_write },
 	{ HEARTH_ATTENTION, "attention", 4, 4, hg_check_attention },
 	{ HEARTH_SWIGLU, "swiglu", 2, 2, hg_check_swiglu },

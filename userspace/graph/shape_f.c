@@ -86,6 +86,40 @@ int hg_check_rms_norm(const struct hg_check *c)
 	return hg_want_same_shape(c, c->out, src);
 }
 
+/* Divisors of the frequencies: the compiler reads them. */
+static int check_factors(const struct hg_check *c, const struct hg_tensor *t)
+{
+	int ret = hg_want_type(c, t, HEARTH_TYPE_F32);
+
+	if (ret)
+		return ret;
+	if (t->role != HEARTH_TENSOR_CONSTANT)
+		return hg_refuse(c->op, -EINVAL, "factors '%s' are not a constant", t->name);
+	if (t->elements != c->o->rope_dims / 2)
+		return hg_refuse(c->op, -EINVAL, "factors '%s' are %s: %u are wanted", t->name,
+				 hg_shape(t).s, c->o->rope_dims / 2);
+	return 0;
+}
+
+static int check_rope_numbers(const struct hg_check *c)
+{
+	struct hearth_op_opts *o = c->o;
+
+	if (o->rope_halves > 1)
+		return hg_refuse(c->op, -EINVAL, "rope_halves is %u", o->rope_halves);
+	if (o->rope_freq_scale == 0)
+		o->rope_freq_scale = 1;
+	if (o->rope_magnitude == 0)
+		o->rope_magnitude = 1;
+	if (!isfinite(o->rope_base) || !(o->rope_base > 0) || !isfinite(o->rope_freq_scale))
+		return hg_refuse(c->op, -EINVAL, "rope_base is %g, rope_freq_scale is %g",
+				 (double)o->rope_base, (double)o->rope_freq_scale);
+	if (!isfinite(o->rope_magnitude) || o->rope_magnitude < 0)
+		return hg_refuse(c->op, -EINVAL, "rope_magnitude is %g",
+				 (double)o->rope_magnitude);
+	return 0;
+}
+
 int hg_check_rope(const struct hg_check *c)
 {
 	const struct hg_tensor *x = c->in[0];
@@ -104,14 +138,10 @@ int hg_check_rope(const struct hg_check *c)
 		return hg_refuse(c->op, -EINVAL,
 				 "rope_dims is %u: an even number, at most %u, is wanted",
 				 o->rope_dims, x->dims[2]);
-	if (o->rope_halves > 1)
-		return hg_refuse(c->op, -EINVAL, "rope_halves is %u", o->rope_halves);
-	if (o->rope_freq_scale == 0)
-		o->rope_freq_scale = 1;
-	if (!isfinite(o->rope_base) || !(o->rope_base > 0) || !isfinite(o->rope_freq_scale))
-		return hg_refuse(c->op, -EINVAL, "rope_base is %g, rope_freq_scale is %g",
-				 (double)o->rope_base, (double)o->rope_freq_scale);
-	return hg_want_same_shape(c, c->out, x);
+	ret = check_rope_numbers(c);
+	if (!ret && c->in[2])
+		ret = check_factors(c, c->in[2]);
+	return ret ? ret : hg_want_same_shape(c, c->out, x);
 }
 
 /* A cache (kv_heads, n_ctx, head_dim) */

@@ -342,7 +342,10 @@ enum hearth_op {
 	HEARTH_MATMUL,
 	/** [src f32 (rows, n), gains f32 (n)] */
 	HEARTH_RMS_NORM,
-	/** [x f32 (rows, heads, head_dim), pos i32 (rows)]; opts.rope */
+	/**
+	 * [x f32 (rows, heads, head_dim), pos i32 (rows), none or divisors of
+	 * the frequencies, a constant f32 (rope_dims / 2)]; opts.rope
+	 */
 	HEARTH_ROPE,
 	/** [src f32 (rows, kv_heads, head_dim), pos i32 (rows)] -> state */
 	HEARTH_KV_WRITE,
@@ -396,6 +399,8 @@ struct hearth_op_opts {
 	float rope_freq_scale;
 	/* ROPE: positions; 0 = those of the caches that the same pos goes to */
 	uint32_t rope_ctx;
+	/* ROPE: multiplies what is rotated; 0 = 1 */
+	float rope_magnitude;
 	size_t :0;
 };
 

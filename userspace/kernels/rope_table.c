@@ -72,11 +72,11 @@ static double cos_near(double r)
 	return sum;
 }
 
-static void cos_sin(double angle, float out[2])
+static void cos_sin(double angle, double magnitude, float out[2])
 {
 	double k = (angle * TWO_OVER_PI + ROUND) - ROUND;
 	double r = ((angle - k * PIO2_A) - k * PIO2_B) - k * PIO2_C;
-	double c = cos_near(r), s = sin_near(r);
+	double c = cos_near(r) * magnitude, s = sin_near(r) * magnitude;
 
 	switch ((uint32_t)k & 3) {
 	case 0:
@@ -106,7 +106,7 @@ static int params_ok(const struct hk_rope_params *p)
 	if ((uint64_t)p->n_ctx * p->n_rot > HEARTH_CMD_MAX_ELEMENTS)
 		return 0;
 	return isfinite(p->freq_base) && p->freq_base >= 1 && isfinite(p->scale) &&
-	       p->scale > 0;
+	       p->scale > 0 && isfinite(p->magnitude) && p->magnitude >= 0;
 }
 
 uint64_t hk_rope_table_bytes(const struct hk_rope_params *p)
@@ -118,6 +118,7 @@ static int fill_pair(const struct hk_rope_params *p, double log2_base, uint32_t 
 		     float *table)
 {
 	double freq = exp2_of(-((double)(2 * i) / p->n_rot) * log2_base);
+	double magnitude = p->magnitude > 0 ? p->magnitude : 1;
 
 	if (p->factors) {
 		if (!isfinite(p->factors[i]) || p->factors[i] <= 0)
@@ -127,7 +128,8 @@ static int fill_pair(const struct hk_rope_params *p, double log2_base, uint32_t 
 	if (!((p->n_ctx - 1) * p->scale * freq <= MAX_ANGLE))
 		return -EINVAL;
 	for (uint32_t pos = 0; pos < p->n_ctx; pos++)
-		cos_sin(pos * p->scale * freq, table + (uint64_t)pos * p->n_rot + 2 * i);
+		cos_sin(pos * p->scale * freq, magnitude,
+			table + (uint64_t)pos * p->n_rot + 2 * i);
 	return 0;
 }
 

@@ -25,6 +25,8 @@ struct hk_rope_params {
 	 * the tensor rope_freqs.weight gives them, or NULL for ones.
 	 */
 	const float *factors;
+	/** @magnitude: Multiplies cosines and sines, not negative; 0 for 1. */
+	double magnitude;
 };
 
 /** hk_rope_table_bytes() - size of the table, 0 if the parameters are refused */
