@@ -399,6 +399,55 @@ static void model_bits_do_not_depend_on_batching(void **state)
 	assert_int_equal(hearth_llm_position(f.llm), 11);
 }
 
+/* Turns of a chat: what they share is not computed again, and no bit tells. */
+static void model_reuses_what_it_was_fed(void **state)
+{
+	const int32_t first[6] = { 1, 40, 50, 60, 70, 80 };
+	const int32_t next[9] = { 1, 40, 50, 60, 71, 81, 91, 101, 111 };
+	float want[VOCAB];
+	const float *logits;
+	size_t reused;
+
+	assert_int_equal(hearth_llm_eval(f.llm, next, 9, &logits), 0);
+	memcpy(want, logits, sizeof(want));
+	assert_int_equal(hearth_llm_rewind(f.llm, 0), 0);
+	assert_int_equal(hearth_llm_prefill(f.llm, first, 6, &reused, NULL), 0);
+	assert_int_equal(reused, 0);
+	assert_int_equal(hearth_llm_prefill(f.llm, next, 9, &reused, &logits), 0);
+	assert_int_equal(reused, 4);
+	assert_int_equal(hearth_llm_position(f.llm), 9);
+	assert_memory_equal(logits, want, sizeof(want));
+	/* all of it: nothing is computed, unless the logits are gone */
+	assert_int_equal(hearth_llm_prefill(f.llm, next, 9, &reused, &logits), 0);
+	assert_int_equal(reused, 9);
+	assert_memory_equal(logits, want, sizeof(want));
+	assert_int_equal(hearth_llm_eval(f.llm, first, 1, NULL), 0);
+	assert_int_equal(hearth_llm_prefill(f.llm, next, 9, &reused, &logits), 0);
+	assert_int_equal(reused, 8);
+	assert_memory_equal(logits, want, sizeof(want));
+	assert_int_equal(hearth_llm_prefill(f.llm, next, 3, &reused, NULL), 0);
+	assert_int_equal(reused, 2);
+	assert_int_equal(hearth_llm_position(f.llm), 3);
+}
+
+static void model_prefill_refuses(void **state)
+{
+	int32_t ids[CTX + 1] = { 1, 40, 50 }, bad[3] = { 1, 40, VOCAB };
+	size_t reused;
+
+	assert_int_equal(hearth_llm_prefill(f.llm, ids, 0, NULL, NULL), -EINVAL);
+	assert_int_equal(hearth_llm_prefill(f.llm, ids, CTX + 1, NULL, NULL), -ENOSPC);
+	assert_non_null(strstr(hearth_errmsg(), "33 tokens exceed the context of 32"));
+	assert_int_equal(hearth_llm_prefill(f.llm, ids, 3, NULL, NULL), 0);
+	/* what is common stays; generate has nothing to go on with */
+	assert_int_equal(hearth_llm_prefill(f.llm, bad, 3, &reused, NULL), -EINVAL);
+	assert_int_equal(reused, 2);
+	assert_int_equal(hearth_llm_position(f.llm), 2);
+	assert_int_equal(hearth_llm_generate(f.llm, NULL, NULL, NULL), -EINVAL);
+	assert_int_equal(hearth_llm_prefill(f.llm, ids, 3, &reused, NULL), 0);
+	assert_int_equal(reused, 2);
+}
+
 static void model_context_is_a_limit(void **state)
 {
 	int32_t ids[CTX + 1];
@@ -520,6 +569,8 @@ int main(void)
 		cmocka_unit_test(sample_same_seed_same_draws),
 		with_model(model_tells_what_it_is),
 		with_model(model_bits_do_not_depend_on_batching),
+		with_model(model_reuses_what_it_was_fed),
+		with_model(model_prefill_refuses),
 		with_model(model_context_is_a_limit),
 		with_model(model_refuses_a_token_outside_of_the_vocabulary),
 		with_model(model_generate_stops_where_it_should),

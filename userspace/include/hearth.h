@@ -531,7 +531,10 @@ struct hearth_llm_opts {
 	size_t sz;
 	/** n_ctx: Positions of the KV cache; 0 = the model's, at most 4096. */
 	uint32_t n_ctx;
-	/** n_batch: Tokens per prefill step; 0 = 32. */
+	/**
+	 * n_batch: Tokens of the largest step of a prefill; 0 = 256. There is
+	 * a step for a quarter of it, a quarter of that, and so on.
+	 */
 	uint32_t n_batch;
 	/** kv_f32: Keep keys and values in f32 instead of f16. */
 	bool kv_f32;
@@ -593,6 +596,24 @@ HEARTH_API int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id,
  */
 HEARTH_API int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids,
 			       size_t n, const float **logits);
+
+/**
+ * hearth_llm_prefill() - make @ids, and nothing else, what was fed
+ * @ids: The whole text: all turns of a chat so far, for instance.
+ * @reused: If not NULL, gets the number of tokens at the start that were in
+ *	the cache already and were not computed again.
+ * @logits: As hearth_llm_eval().
+ *
+ * Keeps the tokens that @ids and what was fed before have in common at the
+ * start, forgets the others, and feeds what is left. The result has the bits
+ * that feeding all of @ids from the start gives. At least the last token is
+ * fed, unless @ids is exactly what was fed last.
+ *
+ * Errors: as hearth_llm_eval(); what was common stays fed.
+ */
+HEARTH_API int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids,
+				  size_t n, size_t *reused,
+				  const float **logits);
 
 /** hearth_llm_position() - tokens fed so far */
 HEARTH_API uint32_t hearth_llm_position(const struct hearth_llm *llm);

@@ -5,7 +5,6 @@
 
 #include "base/err.h"
 #include "formats/gguf.h"
-#include "llm/build.h"
 #include "llm/llm.h"
 #include "llm/sample.h"
 #include "llm/tokenizer.h"
@@ -13,33 +12,6 @@
 #include "runtime/opts.h"
 
 #define MAX_CTX_DEFAULT	4096
-#define BATCH_DEFAULT	32
-#define BATCH_MAX	1024
-
-static int runner_create(struct hearth_llm *llm, struct hearth_device *dev,
-			 const struct hearth_llm_opts *opts, uint32_t rows,
-			 struct llm_runner *r)
-{
-	struct llm_step step;
-	int ret = llm_build_step(llm->gguf, &llm->hp, rows, llm->n_ctx,
-				 opts->kv_f32, &step);
-
-	if (ret)
-		return ret;
-	HEARTH_OPTS(hearth_compile_opts, co,
-		.priority = opts->priority,
-		.share = llm->one.program);
-	ret = hearth_compile(step.graph, dev, &co, &r->program);
-	if (!ret) {
-		r->rows = rows;
-		r->ids = hearth_program_data(r->program, step.ids, NULL);
-		r->pos = hearth_program_data(r->program, step.pos, NULL);
-		r->last = hearth_program_data(r->program, step.last, NULL);
-		r->logits = hearth_program_data(r->program, step.logits, NULL);
-	}
-	hearth_graph_destroy(step.graph);
-	return ret;
-}
 
 static int open_files(struct hearth_llm *llm, const char *path)
 {
@@ -72,23 +44,6 @@ static int pick_ctx(struct hearth_llm *llm, uint32_t wanted)
 	return 0;
 }
 
-static int open_programs(struct hearth_llm *llm, struct hearth_device *dev,
-			 const struct hearth_llm_opts *opts)
-{
-	uint32_t n = opts->n_batch ? opts->n_batch : BATCH_DEFAULT;
-	int ret;
-
-	if (n > BATCH_MAX)
-		return hearth_seterr(-EINVAL, "n_batch is %u: at most %u are possible",
-				     n, BATCH_MAX);
-	if (n > llm->n_ctx)
-		n = llm->n_ctx;
-	ret = runner_create(llm, dev, opts, 1, &llm->one);
-	if (!ret && n > 1)
-		ret = runner_create(llm, dev, opts, n, &llm->batch);
-	return ret;
-}
-
 int hearth_llm_open(const char *path, struct hearth_device *dev,
 		    const struct hearth_llm_opts *opts, struct hearth_llm **out)
 {
@@ -104,7 +59,7 @@ int hearth_llm_open(const char *path, struct hearth_device *dev,
 	if (!ret)
 		ret = pick_ctx(llm, o.n_ctx);
 	if (!ret)
-		ret = open_programs(llm, dev, &o);
+		ret = llm_context_open(llm, dev, &o);
 	if (!ret) {
 		llm->sampler = llm_sampler_create(llm->hp.n_vocab);
 		llm->text_room = tok_stream_room(llm->tok);
@@ -126,9 +81,7 @@ void hearth_llm_close(struct hearth_llm *llm)
 		return;
 	free(llm->text);
 	llm_sampler_destroy(llm->sampler);
-	/* the batch shares what the other owns */
-	hearth_program_destroy(llm->batch.program);
-	hearth_program_destroy(llm->one.program);
+	llm_context_close(llm);
 	tok_close(llm->tok);
 	gguf_close(llm->gguf);
 	free(llm);
@@ -139,7 +92,7 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 	struct hearth_program_info p = { .sz = sizeof(p) };
 	struct hearth_llm_info i;
 	size_t sz = info->sz;
-	int ret = hearth_program_get_info(llm->one.program, &p);
+	int ret = hearth_program_get_info(llm->runners[0].program, &p);
 
 	if (ret)
 		return ret;
@@ -160,8 +113,8 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 		.state_bytes = p.state_bytes,
 		.activation_bytes = p.activation_bytes,
 	};
-	if (llm->batch.program) {
-		ret = hearth_program_get_info(llm->batch.program, &p);
+	for (unsigned int k = 1; k < llm->n_runners; k++) {
+		ret = hearth_program_get_info(llm->runners[k].program, &p);
 		if (ret)
 			return ret;
 		i.activation_bytes += p.activation_bytes;
@@ -173,7 +126,7 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 
 struct hearth_program *hearth_llm_program(struct hearth_llm *llm)
 {
-	return llm->one.program;
+	return llm->runners[0].program;
 }
 
 int hearth_llm_tokenize(const struct hearth_llm *llm, const char *text,
@@ -193,79 +146,6 @@ int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id, char *buf,
 
 	return ret < 0 ? hearth_seterr(ret, "token %d: the vocabulary has %u", id,
 				       llm->hp.n_vocab) : ret;
-}
-
-/*
- * Feed up to r->rows tokens. Rows behind the last one repeat it: they compute
- * and store what it stores, once more.
- */
-static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids,
-		uint32_t n)
-{
-	int ret;
-
-	for (uint32_t i = 0; i < r->rows; i++) {
-		uint32_t j = i < n ? i : n - 1;
-
-		r->ids[i] = ids[j];
-		r->pos[i] = llm->position + j;
-	}
-	*r->last = n - 1;
-	ret = hearth_program_run(r->program);
-	if (ret)
-		return ret;
-	llm->position += n;
-	llm->logits = r->logits;
-	return 0;
-}
-
-/* A padded batch costs little more than two or three single tokens. */
-static bool worth_a_batch(const struct hearth_llm *llm, size_t n)
-{
-	return llm->batch.program && n > 1 && n * 8 >= llm->batch.rows;
-}
-
-int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
-		    const float **logits)
-{
-	int ret;
-
-	if (!n)
-		return hearth_seterr(-EINVAL, "no token to feed");
-	if (n > llm->n_ctx - llm->position)
-		return hearth_seterr(-ENOSPC,
-				     "%zu tokens after %u exceed the context of %u",
-				     n, llm->position, llm->n_ctx);
-	while (n) {
-		bool many = worth_a_batch(llm, n);
-		struct llm_runner *r = many ? &llm->batch : &llm->one;
-		uint32_t part = n < r->rows ? n : r->rows;
-
-		ret = step(llm, r, ids, part);
-		if (ret)
-			return ret;
-		ids += part;
-		n -= part;
-	}
-	if (logits)
-		*logits = llm->logits;
-	return 0;
-}
-
-uint32_t hearth_llm_position(const struct hearth_llm *llm)
-{
-	return llm->position;
-}
-
-int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position)
-{
-	if (position > llm->position)
-		return hearth_seterr(-EINVAL, "rewind to %u: only %u tokens were fed",
-				     position, llm->position);
-	if (position != llm->position)
-		llm->logits = NULL;
-	llm->position = position;
-	return 0;
 }
 
 /* ---- generation ---- */

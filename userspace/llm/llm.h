@@ -20,14 +20,19 @@ struct llm_runner {
 	const float *logits;
 };
 
+#define LLM_RUNNERS	6
+
 struct hearth_llm {
 	struct gguf *gguf;
 	struct tok *tok;
 	struct llm_hparams hp;
 	uint32_t n_ctx;
+	/* of one token, then of more and more; all share what the first owns */
+	struct llm_runner runners[LLM_RUNNERS];
+	unsigned int n_runners;
+	/* what the cache holds: the first @position of n_ctx tokens */
+	int32_t *fed;
 	uint32_t position;
-	/* one token; a batch of them (program NULL if n_batch is 1) */
-	struct llm_runner one, batch;
 	/* of the last token fed; NULL if nothing was fed */
 	const float *logits;
 	struct llm_sampler *sampler;
@@ -35,5 +40,10 @@ struct hearth_llm {
 	char *text;
 	size_t text_room;
 };
+
+/* Compile the steps, and the way back; 0, or -errno with the message set. */
+int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
+		     const struct hearth_llm_opts *opts);
+void llm_context_close(struct hearth_llm *llm);
 
 #endif
