@@ -10,6 +10,7 @@ static const struct {
 	const char *what;
 } verbs[] = {
 	{ "run", cmd_run, "stream text from a GGUF model" },
+	{ "bench", cmd_bench, "measure the speed of a GGUF model, and of this machine" },
 	{ "classify", cmd_classify, "run a TFLite classifier on a picture" },
 	{ "explain", cmd_explain, "tell for every op of a model where it runs, and why" },
 	{ "info", cmd_info, "describe the devices, or a model" },

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What this machine can do at best: the yardsticks of `hearth bench'. */
+#ifndef HEARTH_TOOLS_MACHINE_H
+#define HEARTH_TOOLS_MACHINE_H
+
+struct machine {
+	unsigned int threads;
+	/* how int8 is multiplied: "vpdpbusd", "vpmaddubsw + vpmaddwd", ... */
+	const char *int8_how;
+	/* 10^9 multiplies and adds per second, from registers; all threads */
+	double int8_gops;
+	/* 10^9 bytes per second, read from a buffer beyond the caches */
+	double dram_gbs;
+	/* one hk_pool_run() of empty tasks, in microseconds */
+	double barrier_us;
+};
+
+/*
+ * Measure with @threads threads and the instructions of @isa (a name of
+ * hk_isa_name()); takes about half a second and 256 MiB, given back at the end.
+ * 0 or -ENOMEM, -EAGAIN (no threads).
+ */
+int machine_measure(unsigned int threads, const char *isa, struct machine *m);
+
+#endif
