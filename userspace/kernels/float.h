@@ -88,6 +88,8 @@ struct hk_float_kernels {
 extern const struct hk_float_kernels hk_float_plain;
 extern const struct hk_float_kernels hk_float_avx2;
 extern const struct hk_float_kernels hk_float_avx512;
+extern const struct hk_float_kernels hk_float_dotprod;
+extern const struct hk_float_kernels hk_float_i8mm;
 
 static inline const struct hk_float_kernels *hk_flt(const struct hk_run *r)
 {

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT
+#include "kernels/float_body.h"
+#include "kernels/float_neon.h"
+#include "kernels/matmul_isa.h"
+
+/*
+ * Elements @k to @n - 1, fewer than 16. They are copied, for a load of 16
+ * might leave the operand; lanes without an element keep their sum.
+ */
+static void tail(struct hk_lanes *l, const float *a, const void *b, unsigned int type,
+		 uint32_t k, uint32_t n)
+{
+	static const uint32_t lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+	unsigned int size = type == HEARTH_TYPE_F32 ? 4 : 2;
+	uint32_t left = n - k;
+	float x[16] = { 0 };
+	uint8_t w[64] = { 0 };
+	struct hk_lanes sum;
+
+	memcpy(x, a + k, left * sizeof(*x));
+	memcpy(w, (const uint8_t *)b + (uint64_t)k * size, (size_t)left * size);
+	sum = hk_fma16(*l, hk_load16(x, HEARTH_TYPE_F32, 0), hk_load16(w, type, 0));
+	for (int j = 0; j < 4; j++) {
+		uint32x4_t has = vcltq_u32(vld1q_u32(lane + 4 * j), vdupq_n_u32(left));
+
+		l->v[j] = vbslq_f32(has, sum.v[j], l->v[j]);
+	}
+}
+
+/*
+ * Dots of @a with four rows, @stride bytes apart. Sixteen chains: four pipes
+ * with a latency of four.
+ */
+HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t stride,
+		    unsigned int type, uint32_t n)
+{
+	struct hk_lanes l[4];
+	uint32_t k = 0;
+
+	for (int i = 0; i < 4; i++)
+		l[i] = hk_lanes_zero();
+	for (; k + 16 <= n; k += 16) {
+		struct hk_lanes x = hk_load16(a, HEARTH_TYPE_F32, k);
+
+		for (int i = 0; i < 4; i++)
+			l[i] = hk_fma16(l[i], x, hk_load16(b + i * stride, type, k));
+	}
+	for (int i = 0; i < 4; i++) {
+		if (k < n)
+			tail(&l[i], a, b + i * stride, type, k, n);
+		out[i] = hk_sum_neon(l[i]);
+	}
+}
+
+HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32_t n)
+{
+	struct hk_lanes l = hk_lanes_zero();
+	uint32_t k = 0;
+
+	for (; k + 16 <= n; k += 16)
+		l = hk_fma16(l, hk_load16(a, HEARTH_TYPE_F32, k), hk_load16(b, type, k));
+	if (k < n)
+		tail(&l, a, b, type, k, n);
+	return hk_sum_neon(l);
+}
+
+/* out[i] = dot(a, row i of b) */
+HK_INLINE void dots(float *out, const float *a, const uint8_t *b, uint64_t stride,
+		    unsigned int type, uint32_t rows, uint32_t n)
+{
+	uint32_t i = 0;
+
+	for (; i + 4 <= rows; i += 4)
+		dot4(out + i, a, b + i * stride, stride, type, n);
+	for (; i < rows; i++)
+		out[i] = dot1(a, b + i * stride, type, n);
+}
+
+static void scores(float *s, const float *q, const void *k, bool f16, uint32_t n,
+		   uint32_t dim, float scale)
+{
+	if (f16)
+		dots(s, q, k, dim * 2ull, HEARTH_TYPE_F16, n, dim);
+	else
+		dots(s, q, k, dim * 4ull, HEARTH_TYPE_F32, n, dim);
+	for (uint32_t t = 0; t < n; t++)
+		s[t] *= scale;
+}
+
+/* Channels [c, c + 4 * groups): the sums stay in registers over all positions. */
+HK_INLINE void weighted_channels(float *out, const float *p, const void *v,
+				 unsigned int type, uint32_t n, uint32_t dim, uint32_t c,
+				 const int groups)
+{
+	float32x4_t acc[16];
+
+	for (int g = 0; g < groups; g++)
+		acc[g] = vdupq_n_f32(0);
+	for (uint32_t t = 0; t < n; t++) {
+		float32x4_t pt = vld1q_dup_f32(p + t);
+		uint64_t at = (uint64_t)t * dim + c;
+
+		for (int g = 0; g < groups; g++)
+			acc[g] = vfmaq_f32(acc[g], pt, hk_load4(v, type, at + 4 * g));
+	}
+	for (int g = 0; g < groups; g++)
+		vst1q_f32(out + c + 4 * g, hk_canon4(acc[g]));
+}
+
+static void weighted_rest(float *out, const float *p, const void *v, unsigned int type,
+			  uint32_t n, uint32_t dim, uint32_t c)
+{
+	for (; c < dim; c++) {
+		float acc = 0;
+
+		for (uint32_t t = 0; t < n; t++) {
+			uint64_t at = (uint64_t)t * dim + c;
+			float x = type == HEARTH_TYPE_F32 ?
+				  ((const float *)v)[at] :
+				  hk_f32_from_f16(((const uint16_t *)v)[at]);
+
+			acc = fmaf(p[t], x, acc);
+		}
+		out[c] = hk_canon(acc);
+	}
+}
+
+HK_INLINE void weighted_type(float *out, const float *p, const void *v, unsigned int type,
+			     uint32_t n, uint32_t dim)
+{
+	uint32_t c = 0;
+
+	for (; c + 64 <= dim; c += 64)
+		weighted_channels(out, p, v, type, n, dim, c, 16);
+	for (; c + 16 <= dim; c += 16)
+		weighted_channels(out, p, v, type, n, dim, c, 4);
+	for (; c + 4 <= dim; c += 4)
+		weighted_channels(out, p, v, type, n, dim, c, 1);
+	weighted_rest(out, p, v, type, n, dim, c);
+}
+
+static void weighted_sum(float *out, const float *p, const void *v, bool f16, uint32_t n,
+			 uint32_t dim)
+{
+	if (f16)
+		weighted_type(out, p, v, HEARTH_TYPE_F16, n, dim);
+	else
+		weighted_type(out, p, v, HEARTH_TYPE_F32, n, dim);
+}
+
+static void to_f16(uint16_t *y, const float *x, uint32_t n)
+{
+	uint32_t i = 0;
+
+	for (; i + 8 <= n; i += 8) {
+		/* A canonical NaN converts to the canonical one. */
+		float16x4_t lo = vcvt_f16_f32(hk_canon4(vld1q_f32(x + i)));
+		float16x8_t v = vcvt_high_f16_f32(lo, hk_canon4(vld1q_f32(x + i + 4)));
+
+		vst1q_u16(y + i, vreinterpretq_u16_f16(v));
+	}
+	for (; i < n; i++)
+		y[i] = hk_f16_from_f32(x[i]);
+}
+
+static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
+{
+	uint32_t i = 0;
+
+	if (type != HEARTH_TYPE_F16) {
+		hk_body_get_row(y, row, type, n);
+		return;
+	}
+	for (; i + 4 <= n; i += 4)
+		vst1q_f32(y + i, hk_canon4(hk_load4(row, HEARTH_TYPE_F16, i)));
+	for (; i < n; i++)
+		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
+}
+
+/* The largest magnitude of 32 elements, as bits: infinity and NaN are on top. */
+HK_INLINE uint32_t max_bits(const float32x4_t v[8])
+{
+	uint32x4_t max = vdupq_n_u32(0);
+
+	for (int i = 0; i < 8; i++)
+		max = vmaxq_u32(max, vreinterpretq_u32_f32(vabsq_f32(v[i])));
+	return vmaxvq_u32(max);
+}
+
+/* Rounded products of sixteen elements, ties to even; *sum is their sum. */
+HK_INLINE int8x16_t products(const float32x4_t v[4], float id, int32_t *sum)
+{
+	int32x4_t q[4];
+
+	for (int i = 0; i < 4; i++)
+		q[i] = vcvtnq_s32_f32(vmulq_n_f32(v[i], id));
+	*sum = vaddvq_s32(vaddq_s32(vaddq_s32(q[0], q[1]), vaddq_s32(q[2], q[3])));
+	/* -127 to 127: the lower byte of each is all of it. */
+	return vuzp1q_s8(vreinterpretq_s8_s16(vuzp1q_s16(vreinterpretq_s16_s32(q[0]),
+							 vreinterpretq_s16_s32(q[1]))),
+			 vreinterpretq_s8_s16(vuzp1q_s16(vreinterpretq_s16_s32(q[2]),
+							 vreinterpretq_s16_s32(q[3]))));
+}
+
+/* See hk_body_quantize() for the rules. */
+static void quantize(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
+{
+	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
+		uint64_t at = (uint64_t)b * act->rows + row;
+		int8_t *q = act->q + at * HK_ACT_BLOCK;
+		float32x4_t v[8];
+		uint32_t max;
+		float id;
+
+		for (int i = 0; i < 8; i++)
+			v[i] = vld1q_f32(x + 4 * i);
+		max = max_bits(v);
+		if (max >= 0x7f800000 || max < 0x0d800000) {
+			hk_quantize_odd(act, at, max);
+			continue;
+		}
+		act->d[at] = hk_f32_from_bits(max) / 127.0f;
+		id = 127.0f / hk_f32_from_bits(max);
+		vst1q_s8(q, products(v, id, &act->sum[2 * at]));
+		vst1q_s8(q + 16, products(v + 4, id, &act->sum[2 * at + 1]));
+	}
+}
+
+static float sum_squares(const float *x, uint32_t n)
+{
+	return dot1(x, (const uint8_t *)x, HEARTH_TYPE_F32, n);
+}
+
+HK_INLINE void dense(const struct hk_matmul *m, unsigned int type, uint32_t first,
+		     uint32_t last)
+{
+	float out[HK_MATMUL_TILE];
+
+	for (uint32_t o = first; o < last; o += HK_MATMUL_TILE) {
+		uint32_t n = last - o < HK_MATMUL_TILE ? last - o : HK_MATMUL_TILE;
+		const uint8_t *w = m->weights + o * m->row_bytes;
+
+		for (uint32_t r = 0; r < m->rows; r++) {
+			dots(out, m->src + (uint64_t)r * m->in_n, w, m->row_bytes, type, n,
+			     m->in_n);
+			for (uint32_t i = 0; i < n; i++)
+				m->dst[r * m->dst_stride + o + i] = hk_canon(out[i]);
+		}
+	}
+}
+
+void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t last)
+{
+	switch (m->type) {
+	case HEARTH_TYPE_F32:
+		dense(m, HEARTH_TYPE_F32, first, last);
+		break;
+	case HEARTH_TYPE_F16:
+		dense(m, HEARTH_TYPE_F16, first, last);
+		break;
+	default:
+		dense(m, HEARTH_TYPE_BF16, first, last);
+		break;
+	}
+}
+
+/* The levels differ in the matmul alone: floats have been the same since Armv8.0. */
+#define NEON_KERNELS \
+	.sum_squares = sum_squares, \
+	.scale_gain = hk_body_scale_gain, \
+	.rope = hk_body_rope, \
+	.add = hk_body_add, \
+	.mul = hk_body_mul, \
+	.glu_silu = hk_body_glu_silu, \
+	.softmax = hk_body_softmax, \
+	.scores = scores, \
+	.weighted_sum = weighted_sum, \
+	.to_f16 = to_f16, \
+	.get_row = get_row, \
+	.quantize = quantize
+
+const struct hk_float_kernels hk_float_dotprod = {
+	NEON_KERNELS,
+	.matmul = hk_matmul_dotprod,
+};
+
+const struct hk_float_kernels hk_float_i8mm = {
+	NEON_KERNELS,
+	.matmul = hk_matmul_i8mm,
+};

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sums of 16 lanes in four registers. Every arm64 CPU has what this takes.
+ */
+#ifndef HEARTH_KERNELS_FLOAT_NEON_H
+#define HEARTH_KERNELS_FLOAT_NEON_H
+
+#include <arm_neon.h>
+
+#include "kernels/f16.h"
+#include "kernels/float.h"
+
+#define HK_INLINE static inline __attribute__((always_inline))
+
+/* Lane k of the sum is v[k / 4][k % 4]. */
+struct hk_lanes {
+	float32x4_t v[4];
+};
+
+HK_INLINE struct hk_lanes hk_lanes_zero(void)
+{
+	float32x4_t zero = vdupq_n_f32(0);
+
+	return (struct hk_lanes){ { zero, zero, zero, zero } };
+}
+
+HK_INLINE float hk_sum_neon(struct hk_lanes l)
+{
+	float32x4_t s4 = vaddq_f32(vaddq_f32(l.v[0], l.v[2]), vaddq_f32(l.v[1], l.v[3]));
+
+	return vpadds_f32(vadd_f32(vget_low_f32(s4), vget_high_f32(s4)));
+}
+
+/* Four elements from element @i on, as f32. */
+HK_INLINE float32x4_t hk_load4(const void *p, unsigned int type, uint64_t i)
+{
+	const uint16_t *h = (const uint16_t *)p + i;
+
+	switch (type) {
+	case HEARTH_TYPE_F32:
+		return vld1q_f32((const float *)p + i);
+	case HEARTH_TYPE_F16:
+		return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(h)));
+	default:
+		return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(h), 16));
+	}
+}
+
+/* Sixteen of them: half as many loads where they are 16 bits wide. */
+HK_INLINE struct hk_lanes hk_load16(const void *p, unsigned int type, uint64_t i)
+{
+	const uint16_t *h = (const uint16_t *)p + i;
+	struct hk_lanes l;
+
+	for (int j = 0; j < 2; j++) {
+		uint16x8_t v;
+
+		if (type == HEARTH_TYPE_F32) {
+			l.v[2 * j] = vld1q_f32((const float *)p + i + 8 * j);
+			l.v[2 * j + 1] = vld1q_f32((const float *)p + i + 8 * j + 4);
+			continue;
+		}
+		v = vld1q_u16(h + 8 * j);
+		if (type == HEARTH_TYPE_F16) {
+			l.v[2 * j] = vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(v)));
+			l.v[2 * j + 1] = vcvt_high_f32_f16(vreinterpretq_f16_u16(v));
+		} else {
+			uint16x8_t zero = vdupq_n_u16(0);
+
+			l.v[2 * j] = vreinterpretq_f32_u16(vzip1q_u16(zero, v));
+			l.v[2 * j + 1] = vreinterpretq_f32_u16(vzip2q_u16(zero, v));
+		}
+	}
+	return l;
+}
+
+/* l + a * b, lane by lane */
+HK_INLINE struct hk_lanes hk_fma16(struct hk_lanes l, struct hk_lanes a, struct hk_lanes b)
+{
+	for (int j = 0; j < 4; j++)
+		l.v[j] = vfmaq_f32(l.v[j], a.v[j], b.v[j]);
+	return l;
+}
+
+HK_INLINE float32x4_t hk_canon4(float32x4_t x)
+{
+	return vbslq_f32(vceqq_f32(x, x), x, vreinterpretq_f32_u32(vdupq_n_u32(HK_F32_NAN)));
+}
+
+#endif /* HEARTH_KERNELS_FLOAT_NEON_H */

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/*
+ * MATMUL of block types with SMMLA: eight elements of two rows of weights
+ * times two rows of input, four sums. Rows of input go in pairs; where there
+ * is only one, it takes SDOT.
+ *
+ * The sums of a pair of input rows r, r + 1 fill acc[r] and acc[r + 1] so:
+ * four times { w0 r, w0 r + 1, w1 r, w1 r + 1 } of weight rows w0, w1 = w0 + 1.
+ */
+#include "kernels/matmul_neon.h"
+
+#define PAIRS	(ROWS / 2)
+
+/* Eight neighbours of two rows in each: [rows / 2][elements / 8] */
+struct paired {
+	int8x16_t eight[PAIRS][4];
+};
+
+HK_INLINE int8x16_t zip_lo(int8x16_t a, int8x16_t b)
+{
+	return vreinterpretq_s8_s64(vzip1q_s64(vreinterpretq_s64_s8(a),
+					       vreinterpretq_s64_s8(b)));
+}
+
+HK_INLINE int8x16_t zip_hi(int8x16_t a, int8x16_t b)
+{
+	return vreinterpretq_s8_s64(vzip2q_s64(vreinterpretq_s64_s8(a),
+					       vreinterpretq_s64_s8(b)));
+}
+
+HK_INLINE void pair_up(struct paired *t, const struct weights *w)
+{
+	for (int p = 0; p < PAIRS; p++) {
+		for (int h = 0; h < 2; h++) {
+			t->eight[p][2 * h] = zip_lo(w->q[2 * p][h], w->q[2 * p + 1][h]);
+			t->eight[p][2 * h + 1] = zip_hi(w->q[2 * p][h], w->q[2 * p + 1][h]);
+		}
+	}
+}
+
+/* Row scales for the lanes of pair @p: each twice */
+HK_INLINE float32x4_t twice(const float32x4_t d[2], const int p)
+{
+	return p % 2 ? vzip2q_f32(d[p / 2], d[p / 2]) : vzip1q_f32(d[p / 2], d[p / 2]);
+}
+
+/* Two rows of input, as the lanes of a pair want them */
+struct input {
+	int8x16_t eight[4];
+	float32x4_t dx;
+	/** @total: Sums of the elements of each half, or in [1] of both. */
+	float32x4_t total[2];
+};
+
+HK_INLINE struct input load_input(const struct hk_act *act, uint64_t at, uint64_t next,
+				  const struct units how)
+{
+	const int8_t *a = act->q + at * HK_ACT_BLOCK, *b = act->q + next * HK_ACT_BLOCK;
+	float32x2_t dx = vld1_lane_f32(act->d + next, vld1_dup_f32(act->d + at), 1);
+	struct input x = { .dx = vcombine_f32(dx, dx) };
+
+	for (int h = 0; h < 2; h++) {
+		int8x16_t va = vld1q_s8(a + 16 * h), vb = vld1q_s8(b + 16 * h);
+
+		x.eight[2 * h] = zip_lo(va, vb);
+		x.eight[2 * h + 1] = zip_hi(va, vb);
+	}
+	if (how.min) {
+		int32x4_t total = vcombine_s32(vld1_s32(act->sum + 2 * at),
+					       vld1_s32(act->sum + 2 * next));
+		int32x4_t odd = vuzp2q_s32(total, total);
+
+		if (how.unit == 16)
+			x.total[0] = vcvtq_f32_s32(vuzp1q_s32(total, total));
+		x.total[1] = vcvtq_f32_s32(how.unit == 16 ? odd : vpaddq_s32(total, total));
+	}
+	return x;
+}
+
+/* What 32 elements add to the sums of input rows @at and @next. */
+HK_INLINE void add_two(float acc[2 * ROWS], const struct scales *s, const struct paired *t,
+		       const struct hk_act *act, uint64_t at, uint64_t next, int u,
+		       const struct units how)
+{
+	const struct input x = load_input(act, at, next, how);
+	const int last = u + (how.unit == 16);
+
+	for (int p = 0; p < PAIRS; p++) {
+		float32x4_t sum = vld1q_f32(acc + 4 * p);
+		int32x4_t dot = vdupq_n_s32(0);
+
+		dot = vmmlaq_s32(dot, t->eight[p][0], x.eight[0]);
+		dot = vmmlaq_s32(dot, t->eight[p][1], x.eight[1]);
+		if (how.unit == 16) {
+			sum = add_unit(sum, twice(s->d[u], p), x.dx, to_float(dot, how.shift));
+			if (how.min)
+				sum = add_unit(sum, twice(s->m[u], p), x.dx, x.total[0]);
+			dot = vdupq_n_s32(0);
+		}
+		dot = vmmlaq_s32(dot, t->eight[p][2], x.eight[2]);
+		dot = vmmlaq_s32(dot, t->eight[p][3], x.eight[3]);
+		sum = add_unit(sum, twice(s->d[last], p), x.dx, to_float(dot, how.shift));
+		if (how.min)
+			sum = add_unit(sum, twice(s->m[last], p), x.dx, x.total[1]);
+		vst1q_f32(acc + 4 * p, sum);
+	}
+}
+
+HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			const struct weights *w, uint64_t block, int u,
+			const struct units how)
+{
+	/* In registers: what is stored to sums cannot change these. */
+	const struct hk_act act = m->act;
+	uint64_t at = block * act.rows;
+	struct paired t;
+	uint32_t r;
+
+	if (act.rows == 1) {
+		add_row(acc[0], s, w, &act, at, u, how);
+		return;
+	}
+	pair_up(&t, w);
+	for (r = 0; r + 2 <= act.rows; r += 2)
+		add_two(acc[r], s, &t, &act, at + r, at + r + 1, u, how);
+	if (r < act.rows)
+		add_two(acc[r], s, &t, &act, at + r, at + r, u, how);
+}
+
+HK_INLINE void take_row(hk_sums acc, uint32_t rows, uint32_t r, float out[ROWS])
+{
+	const float *pair = acc[r & ~1u] + r % 2;
+
+	if (rows == 1)
+		pair = acc[0];
+	for (int i = 0; i < ROWS; i++)
+		out[i] = pair[rows == 1 ? i : 2 * i];
+}
+
+#define matmul	hk_matmul_i8mm
+#include "kernels/matmul_neon_body.h"

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * MATMUL for one level. The file that includes this has defined
+ *
+ *   add_rows(m, acc, s, w, block, u, how): what a block of 32 adds to the sums
+ *	of all rows of input; @block counts from the row's start, @u is its
+ *	first unit in @s
+ *   take_row(acc, rows, r, out): the sums of input row r, as ROWS floats
+ *   matmul: the name of the entry
+ */
+#include "kernels/matmul_neon_blocks.h"
+#include "kernels/matmul_neon_k.h"
+
+/* All of a tile's blocks, from the row pointers @w on. */
+typedef void (*rows_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc);
+
+HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
+			  const unsigned int type)
+{
+	const uint32_t bytes = block_bytes(type);
+	const uint8_t *at[ROWS];
+	struct weights q;
+	struct scales s;
+
+	/* In registers: what is stored to sums cannot change these. */
+	for (int i = 0; i < ROWS; i++)
+		at[i] = w[i];
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
+		prefetch_next(m, w[0], b, bytes);
+		load_scales(&s, at, type);
+		for (int i = 0; i < ROWS; i++) {
+			load_block(q.q[i], at[i], type);
+			at[i] += bytes;
+		}
+		add_rows(m, acc, &s, &q, b, 0, units_of(type));
+	}
+}
+
+HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
+		      const bool fifth)
+{
+	const struct units how = { 32, true, 0 };
+	const uint32_t bytes = fifth ? 176 : 144;
+	const uint8_t *first = w[0];
+	struct weights q;
+	struct scales s;
+
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
+		prefetch_next(m, first, b / 8, bytes);
+		load_k_scales(&s, w);
+		for (int u = 0; u < 8; u++) {
+			load_k_unit(&q, w, u, fifth);
+			add_rows(m, acc, &s, &q, b + u, u, how);
+		}
+		for (int i = 0; i < ROWS; i++)
+			w[i] += bytes;
+	}
+}
+
+static void q6_k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc)
+{
+	const struct units how = { 16, false, 2 };
+	const uint8_t *first = w[0];
+	struct weights q;
+	struct scales s;
+
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
+		prefetch_next(m, first, b / 8, 210);
+		load_q6_scales(&s, w);
+		for (int j = 0; j < 8; j++) {
+			load_q6_unit(&q, w, j / 4, j % 4);
+			add_rows(m, acc, &s, &q, b + j, 2 * j, how);
+		}
+		for (int i = 0; i < ROWS; i++)
+			w[i] += 210;
+	}
+}
+
+/* A block of each row, taken apart by plain code. */
+static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned int type,
+		       const struct hk_type *t, const uint8_t *w[ROWS])
+{
+	for (int i = 0; i < ROWS; i++) {
+		hk_decode(type, w[i], &row[i]);
+		w[i] += t->bytes;
+	}
+	for (int u = 0; u < t->elements / t->unit; u++) {
+		float d[ROWS], m[ROWS];
+
+		for (int i = 0; i < ROWS; i++) {
+			d[i] = row[i].d[u];
+			m[i] = t->min ? row[i].m[u] : 0;
+		}
+		for (int g = 0; g < 2; g++) {
+			s->d[u][g] = vld1q_f32(d + 4 * g);
+			s->m[u][g] = vld1q_f32(m + 4 * g);
+		}
+	}
+}
+
+HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
+			  const struct units how)
+{
+	const struct hk_type *type = hk_type(m->type);
+	const uint8_t *first = w[0];
+	struct hk_qblock row[ROWS];
+	struct weights q;
+	struct scales s;
+
+	for (uint32_t k = 0; k < m->in_n; k += type->elements) {
+		prefetch_next(m, first, k / type->elements, type->bytes);
+		take_apart(row, &s, m->type, type, w);
+		for (int j = 0; j < type->elements; j += HK_ACT_BLOCK) {
+			for (int i = 0; i < ROWS; i++) {
+				q.q[i][0] = vld1q_s8(row[i].q + j);
+				q.q[i][1] = vld1q_s8(row[i].q + j + 16);
+			}
+			add_rows(m, acc, &s, &q, (k + j) / HK_ACT_BLOCK, j / how.unit, how);
+		}
+	}
+}
+
+#define ROWS_FN(name, call) \
+	static void name(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc) \
+	{ \
+		call; \
+	}
+
+ROWS_FN(q4_0_rows, block_rows(m, w, acc, HEARTH_TYPE_Q4_0))
+ROWS_FN(q4_1_rows, block_rows(m, w, acc, HEARTH_TYPE_Q4_1))
+ROWS_FN(q5_0_rows, block_rows(m, w, acc, HEARTH_TYPE_Q5_0))
+ROWS_FN(q5_1_rows, block_rows(m, w, acc, HEARTH_TYPE_Q5_1))
+ROWS_FN(q8_0_rows, block_rows(m, w, acc, HEARTH_TYPE_Q8_0))
+ROWS_FN(iq4_nl_rows, block_rows(m, w, acc, HEARTH_TYPE_IQ4_NL))
+ROWS_FN(mxfp4_rows, block_rows(m, w, acc, HEARTH_TYPE_MXFP4))
+ROWS_FN(q4_k_rows, k_rows(m, w, acc, false))
+ROWS_FN(q5_k_rows, k_rows(m, w, acc, true))
+ROWS_FN(q2_k_rows, panel_rows(m, w, acc, (struct units){ 16, true, 0 }))
+ROWS_FN(q3_k_rows, panel_rows(m, w, acc, (struct units){ 16, false, 0 }))
+ROWS_FN(iq4_xs_rows, panel_rows(m, w, acc, (struct units){ 32, false, 0 }))
+
+static const rows_fn fn_of[HEARTH_TYPE_COUNT] = {
+	[HEARTH_TYPE_Q4_0] = q4_0_rows,
+	[HEARTH_TYPE_Q4_1] = q4_1_rows,
+	[HEARTH_TYPE_Q5_0] = q5_0_rows,
+	[HEARTH_TYPE_Q5_1] = q5_1_rows,
+	[HEARTH_TYPE_Q8_0] = q8_0_rows,
+	[HEARTH_TYPE_Q2_K] = q2_k_rows,
+	[HEARTH_TYPE_Q3_K] = q3_k_rows,
+	[HEARTH_TYPE_Q4_K] = q4_k_rows,
+	[HEARTH_TYPE_Q5_K] = q5_k_rows,
+	[HEARTH_TYPE_Q6_K] = q6_k_rows,
+	[HEARTH_TYPE_IQ4_NL] = iq4_nl_rows,
+	[HEARTH_TYPE_IQ4_XS] = iq4_xs_rows,
+	[HEARTH_TYPE_MXFP4] = mxfp4_rows,
+};
+
+void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
+{
+	hk_sums acc;
+
+	if (!fn_of[m->type]) {
+		hk_matmul_dense_neon(m, first, last);
+		return;
+	}
+	for (uint32_t o = first; o < last; o += ROWS) {
+		uint32_t n = last - o < ROWS ? last - o : ROWS;
+		const uint8_t *w[ROWS];
+
+		/* Rows that are missing repeat the last one; nobody stores them. */
+		for (uint32_t i = 0; i < ROWS; i++)
+			w[i] = m->weights + (o + (i < n ? i : n - 1)) * m->row_bytes;
+		memset(acc, 0, (m->rows + m->rows % 2) * sizeof(acc[0]));
+		fn_of[m->type](m, w, acc);
+		for (uint32_t r = 0; r < m->rows; r++) {
+			float out[ROWS];
+
+			take_row(acc, m->rows, r, out);
+			for (int g = 0; g < ROWS; g += 4)
+				vst1q_f32(out + g, hk_canon4(vld1q_f32(out + g)));
+			memcpy(m->dst + r * m->dst_stride + o, out, n * sizeof(float));
+		}
+	}
+}

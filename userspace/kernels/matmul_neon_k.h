@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Q4_K, Q5_K and Q6_K, read in place. For matmul_neon_body.h.
+ */
+#ifndef HEARTH_KERNELS_MATMUL_NEON_K_H
+#define HEARTH_KERNELS_MATMUL_NEON_K_H
+
+#include "kernels/matmul_neon.h"
+
+/* Byte @i of each word, as f32 */
+HK_INLINE float32x4_t byte_u(uint32x4_t words, const int i)
+{
+	return vcvtq_f32_u32(vandq_u32(vshlq_u32(words, vdupq_n_s32(-8 * i)),
+				       vdupq_n_u32(255)));
+}
+
+/* The same, signed: in the word's top it is 2^24 times as large. */
+HK_INLINE float32x4_t byte_s(uint32x4_t words, const int i)
+{
+	uint32x4_t top = vandq_u32(vshlq_u32(words, vdupq_n_s32(24 - 8 * i)),
+				   vdupq_n_u32(0xff000000));
+
+	return vcvtq_n_f32_s32(vreinterpretq_s32_u32(top), 24);
+}
+
+/* hk_spread_k_scales() for four rows: a row in each lane */
+HK_INLINE void spread_k_scales(const uint8_t *const w[ROWS], int first, uint32x4_t to[4])
+{
+	const uint32x4_t low6 = vdupq_n_u32(0x3f3f3f3f), low4 = vdupq_n_u32(0x0f0f0f0f);
+	const uint32x4_t bits = vdupq_n_u32(0x30303030);
+	uint32x4_t in[3];
+
+	for (int i = 0; i < 3; i++)
+		in[i] = load_words(w, first, 4 + 4 * i);
+	to[0] = vandq_u32(in[0], low6);
+	to[1] = vorrq_u32(vandq_u32(in[2], low4), vandq_u32(vshrq_n_u32(in[0], 2), bits));
+	to[2] = vandq_u32(in[1], low6);
+	to[3] = vorrq_u32(vandq_u32(vshrq_n_u32(in[2], 4), low4),
+			  vandq_u32(vshrq_n_u32(in[1], 2), bits));
+}
+
+HK_INLINE void load_k_scales(struct scales *s, const uint8_t *const w[ROWS])
+{
+	float32x4_t d[2], min[2];
+
+	load_f16(d, w, 0);
+	load_f16(min, w, 2);
+	for (int g = 0; g < 2; g++) {
+		/* -(min * mn) has the bits of (-min) * mn. */
+		float32x4_t minus = vnegq_f32(min[g]);
+		uint32x4_t to[4];
+
+		spread_k_scales(w, 4 * g, to);
+		for (int u = 0; u < 8; u++) {
+			s->d[u][g] = vmulq_f32(d[g], byte_u(to[u / 4], u % 4));
+			s->m[u][g] = vmulq_f32(minus, byte_u(to[2 + u / 4], u % 4));
+		}
+	}
+}
+
+HK_INLINE void load_q6_scales(struct scales *s, const uint8_t *const w[ROWS])
+{
+	float32x4_t d[2];
+
+	load_f16(d, w, 208);
+	for (int g = 0; g < 2; g++) {
+		int8x16_t row[4], group[4];
+
+		for (int i = 0; i < 4; i++)
+			row[i] = vld1q_s8((const int8_t *)w[4 * g + i] + 192);
+		turn4(row, group);
+		for (int u = 0; u < 16; u++)
+			s->d[u][g] = vmulq_f32(d[g], byte_s(vreinterpretq_u32_s8(group[u / 4]),
+							    u % 4));
+	}
+}
+
+/* Unit @u of Q4_K, or of Q5_K: a pair of units shares 32 bytes of nibbles. */
+HK_INLINE void load_k_unit(struct weights *q, const uint8_t *const w[ROWS], const int u,
+			   const bool fifth)
+{
+	const int low = (fifth ? 48 : 16) + u / 2 * 32;
+
+	for (int i = 0; i < ROWS; i++) {
+		for (int h = 0; h < 2; h++) {
+			uint8x16_t v = vld1q_u8(w[i] + low + 16 * h);
+			uint8x16_t bits = vld1q_u8(w[i] + 16 + 16 * h);
+
+			v = u % 2 ? vshrq_n_u8(v, 4) : vandq_u8(v, vdupq_n_u8(15));
+			if (fifth) {
+				bits = vshlq_u8(bits, vdupq_n_s8((int8_t)-u));
+				v = vsliq_n_u8(v, vandq_u8(bits, vdupq_n_u8(1)), 4);
+			}
+			q->q[i][h] = vreinterpretq_s8_u8(v);
+		}
+	}
+}
+
+/*
+ * Elements 32 @j to 32 @j + 31 of half @n of Q6_K, four times (bits - 32): with
+ * the upper two bits on top and the sign's one turned over.
+ */
+HK_INLINE void load_q6_unit(struct weights *q, const uint8_t *const w[ROWS], const int n,
+			    const int j)
+{
+	const int low = n * 64 + j % 2 * 32, high = 128 + n * 32;
+
+	for (int i = 0; i < ROWS; i++) {
+		for (int h = 0; h < 2; h++) {
+			uint8x16_t v = vld1q_u8(w[i] + low + 16 * h);
+			uint8x16_t bits = vld1q_u8(w[i] + high + 16 * h);
+
+			v = j < 2 ? vshlq_n_u8(v, 2) :
+				    vandq_u8(vshrq_n_u8(v, 2), vdupq_n_u8(0x3c));
+			bits = vshlq_u8(bits, vdupq_n_s8((int8_t)(-2 * j)));
+			v = veorq_u8(vsliq_n_u8(v, bits, 6), vdupq_n_u8(0x80));
+			q->q[i][h] = vreinterpretq_s8_u8(v);
+		}
+	}
+}
+
+#endif /* HEARTH_KERNELS_MATMUL_NEON_K_H */
