@@ -61,6 +61,6 @@ install: userspace ## install library, tool and headers under PREFIX (DESTDIR is
 	$(Q)meson install -C $(BUILD) --no-rebuild --quiet
 
 clean: ## remove what was built; the cache stays
-	$(Q)rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan
+	$(Q)rm -rf $(BUILD) $(BUILD)-arm64 $(BUILD)-asan $(BUILD)-tsan
 
 .PHONY: all help packages setup userspace modules demo check shell bench debug-kernel install clean

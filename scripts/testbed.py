@@ -48,6 +48,9 @@ MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/io
                   'drivers/virtio', 'drivers/block', 'drivers/char', 'drivers/i2c',
                   'drivers/video', 'drivers/media/cec', 'drivers/media/rc', 'fs',
                   'net/9p', 'lib', 'crypto', 'mm', 'arch')
+# What a program for arm64 is built with, beside the compiler and its libc.
+ARM64_PACKAGES = ('libcjson1', 'libcjson-dev', 'libcmocka0', 'libcmocka-dev', 'libdrm2', 'libdrm-dev',
+                  'libsodium23', 'libsodium-dev')
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 DEFAULT_PARTS = ['qemu', '6.12-amd64']
 FORMAT = 1
@@ -436,6 +439,21 @@ def get_checkpatch(notes):
     return {'path': root, 'version': version}
 
 
+def get_arm64_libs(notes):
+    """Headers and libraries for a cross build, and the file that tells meson where they are."""
+    apt = Apt([codename()], 'arm64')
+    apt.update()
+    root = os.path.join(cache_dir(), f'arm64-{codename()}')
+    with staged(root) as tmp:
+        for deb in apt.download(ARM64_PACKAGES, os.path.join(tmp, 'debs')):
+            run(['dpkg-deb', '-x', deb, tmp])
+        shutil.rmtree(os.path.join(tmp, 'debs'))
+        with open(os.path.join(tmp, 'root.ini'), 'w', encoding='utf-8') as f:
+            f.write(f"[constants]\nroot = '{root}'\n")
+    notes.append(', '.join(p for p in ARM64_PACKAGES if not p.endswith('-dev')))
+    return {'path': root, 'version': codename(), 'cross': os.path.join(root, 'root.ini')}
+
+
 def get_demo_models(notes):
     """What the demo runs where nobody gave it models: a trained classifier and a
     photograph, as two Debian packages carry them, and a language model of our own."""
@@ -466,6 +484,8 @@ def make_part(name, notes):
         return get_qemu(notes)
     if name == 'checkpatch':
         return get_checkpatch(notes)
+    if name == 'arm64-libs':
+        return get_arm64_libs(notes)
     if name == 'demo-models':
         return get_demo_models(notes)
     if name in KERNELS:
@@ -474,11 +494,11 @@ def make_part(name, notes):
         return get_peer(name, notes)
     if name == 'debug':
         raise Failure('the debug kernel is not in the cache; run: make debug-kernel')
-    known = ', '.join(['qemu', 'checkpatch', 'demo-models', *sorted(KERNELS), *sorted(PEERS)])
+    known = ', '.join(['qemu', 'arm64-libs', 'checkpatch', 'demo-models', *sorted(KERNELS), *sorted(PEERS)])
     raise Failure(f'"{name}" is no part of the test bed; there are: {known}')
 
 
-TITLES = {'qemu': 'QEMU', 'checkpatch': 'checkpatch from the kernel source',
+TITLES = {'qemu': 'QEMU', 'arm64-libs': 'libraries for arm64', 'checkpatch': 'checkpatch from the kernel source',
           'demo-models': 'models for the demo', **{p: p for p in PEERS}}
 
 

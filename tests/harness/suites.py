@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 from tap import FAIL, PASS, SKIP, Result, parse, split_runs
+import arm64
 import klog
 import tap
 import testbed
@@ -427,6 +428,7 @@ SUITES = [
     ('cmocka', cmocka, 'unit tests on the host'),
     ('fuzz', fuzz, 'hostile files and streams'),
     ('sanitizers', sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
+    ('arm64', arm64.suite, 'NEON under qemu-user: the bits of plain C, and of this machine'),
     ('vm', vm, 'the runner of guests notices what it must'),
     ('kselftest', kselftest, 'ioctls, faults, unplug, in the guest'),
     ('debug', debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""The suite that builds for arm64 and runs under qemu-user: every level of
+NEON has the bits of plain C there, and these are the bits of this machine."""
+import os
+import re
+
+from tap import FAIL, PASS, SKIP, Result, parse
+import testbed
+
+# What the Armv8.0, v8.2 and newest CPUs of qemu-user choose by themselves.
+CPUS = [('cortex-a53', 'plain'), ('cortex-a76', 'dotprod'), ('max', 'i8mm')]
+LEVELS = [level for _, level in CPUS]
+# These compare each level that the CPU has with plain C.
+PROGRAMS = ['test_mathf', 'test_int8', 'test_int8_fields', 'test_matmul', 'test_float_ops', 'test_exec']
+# This one takes the level that it is told.
+PER_LEVEL = 'test_llm'
+PROMPT = 'Once upon a time there was a little dog who'
+MODELS = ['stories260K-f32', 'stories260K-f16', 'stories3M-Q8_0', 'stories3M-Q4_0', 'stories3M-Q5_1',
+          'stories3M-pad256-Q4_K_M', 'stories3M-pad256-Q6_K', 'stories3M-pad256-Q2_K']
+TINY = 'tflite-mlperf-tiny'
+# model, its input, bytes of it
+NETS = [('kws_ref_model', f'{TINY}/kws01/inputs-1000x490.i8.bin', 490 * 8),
+        ('vww_96_int8', f'{TINY}/vww8x96x96x3.i8', 27648),
+        ('pretrainedResnet_quant', f'{TINY}/vww8x96x96x3.i8', 3072),
+        ('ad01_int8', f'{TINY}/refs/ad01.in0.i8', 640 * 8)]
+
+
+def on(cpu, program, *args):
+    return ['qemu-aarch64', '-cpu', cpu, '-L', '/usr/aarch64-linux-gnu', program, *args]
+
+
+def build(ctx, folder):
+    """Only what is run."""
+    targets = ['hearth', *(f'tests/cmocka/{p}' for p in [*PROGRAMS, PER_LEVEL])]
+    results = []
+    if not os.path.exists(os.path.join(folder, 'build.ninja')):
+        testbed.ensure(['arm64-libs'], quiet=True)
+        results.append(ctx.step('meson setup', [
+            'meson', 'setup', folder, '-Dwerror=true', '--cross-file', testbed.part('arm64-libs')['cross'],
+            '--cross-file', os.path.join(ctx.top, 'scripts/aarch64.ini')], 'arm64/setup.log'))
+    results.append(ctx.step('cross build', ['ninja', '-k', '0', '-C', folder, f'-j{ctx.jobs}', *targets],
+                            'arm64/ninja.log'))
+    return results
+
+
+def program(ctx, folder, name, level):
+    """One program; level None: with all that the CPU has."""
+    env = {'HEARTH_ISA': level} if level else {}
+    log = f'arm64/{name}{"-" + level if level else ""}.log'
+    status, lines = ctx.run(on('max', os.path.join(folder, 'tests/cmocka', name)), log, env=env)
+    if status not in (0, 4) and not any('ok' in line for line in lines):
+        lines = lines + ctx.tail(log, 2)
+    return parse(f'{name} {level}' if level else name, lines, status)
+
+
+def chosen(ctx, folder):
+    """What a CPU has decides; what it lacks is refused, by name."""
+    tool, results = os.path.join(folder, 'hearth'), []
+    for cpu, level in CPUS:
+        _, lines = ctx.run(on(cpu, tool, 'info'), f'arm64/{cpu}.log', env={'HEARTH_ISA': ''})
+        good = any(re.match(rf'cpu\s+kernels {level},', line) for line in lines)
+        results.append(Result(f'{cpu} runs {level}', PASS if good else FAIL, ' | '.join(lines[:2])))
+        last = LEVELS[-1]
+        if level == last:
+            continue
+        status, _ = ctx.run(on(cpu, tool, 'info'), f'arm64/{cpu}-forced.log', env={'HEARTH_ISA': last})
+        said = ' '.join(ctx.tail(f'arm64/{cpu}-forced.log'))
+        good = status == 1 and last in said
+        results.append(Result(f'{cpu} refuses {last}', PASS if good else FAIL, f'status {status}: {said}'))
+    return results
+
+
+def digest(ctx, command, log, env=None):
+    ctx.run(command, log, env=env)
+    found = re.findall(r'^digest:\s+([0-9a-f]{64})\s*$', '\n'.join(ctx.tail(log, 1000)), re.M)
+    return found[-1] if found else ' '.join(ctx.tail(log, 2))
+
+
+def same_bits(ctx, folder, name, args):
+    """One model: this machine's digest, and that of each level."""
+    want = digest(ctx, [os.path.join(ctx.build, 'hearth'), *args], f'arm64/{name}-host.log')
+    results = []
+    for level in LEVELS:
+        got = digest(ctx, on('max', os.path.join(folder, 'hearth'), *args), f'arm64/{name}-{level}.log',
+                     {'HEARTH_ISA': level})
+        good = got == want and re.fullmatch('[0-9a-f]{64}', want)
+        results.append(Result(f'{name}: {level} has the bits of this machine', PASS if good else FAIL,
+                              '' if good else f'{got}, wanted {want}'))
+    return results
+
+
+def model_jobs(ctx):
+    """(name, arguments of the tool) for each model whose name is wanted."""
+    jobs = []
+    for name in filter(ctx.wants, MODELS):
+        path = os.path.join(ctx.models, 'llm-gguf', f'{name}.gguf')
+        jobs.append((name, ['run', '-d', 'cpu', '-q', '--digest', '-n', '8', '-p', PROMPT, path]))
+    for name, source, size in NETS:
+        if not ctx.wants(name):
+            continue
+        part = ctx.log(f'arm64/{name}.in')
+        with open(os.path.join(ctx.models, source), 'rb') as f, open(part, 'wb') as out:
+            out.write(f.read(size))
+        jobs.append((name, ['classify', '-d', 'cpu', '--digest', '--top', '0', '--raw',
+                            os.path.join(ctx.models, TINY, f'{name}.tflite'), part]))
+    return jobs
+
+
+def suite(ctx):
+    folder = f'{ctx.build}-arm64'
+    results = build(ctx, folder)
+    if any(r.outcome == FAIL for r in results):
+        return results
+    runs = [(p, None) for p in PROGRAMS] + [(PER_LEVEL, level) for level in LEVELS]
+    results += ctx.parallel(lambda r: program(ctx, folder, *r), [r for r in runs if ctx.wants(r[0])])
+    if ctx.wants('levels'):
+        results += chosen(ctx, folder)
+    if not os.path.isdir(ctx.models):
+        return results + [Result('same bits as on this machine', SKIP, 'no models')]
+    return results + ctx.parallel(lambda j: same_bits(ctx, folder, *j), model_jobs(ctx))
