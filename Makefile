@@ -52,6 +52,9 @@ shell: setup userspace modules ## a shell in the guest, with the NPU and the tes
 bench: setup userspace modules ## measure kernels, inferences and submits
 	$(Q)scripts/bench --build $(BUILD) --kernel $(KERNEL)
 
+bench-cpu: packages userspace ## measure the CPU kernels against llama.cpp (long; BENCH_CPU=options)
+	$(Q)scripts/bench-cpu --build $(BUILD) $(BENCH_CPU)
+
 debug-kernel: packages ## build the KASAN and lockdep kernel into the cache (long)
 	$(Q)scripts/debug-kernel -j$(JOBS)
 
@@ -63,4 +66,4 @@ install: userspace ## install library, tool and headers under PREFIX (DESTDIR is
 clean: ## remove what was built; the cache stays
 	$(Q)rm -rf $(BUILD) $(BUILD)-arm64 $(BUILD)-asan $(BUILD)-tsan
 
-.PHONY: all help packages setup userspace modules demo check shell bench debug-kernel install clean
+.PHONY: all help packages setup userspace modules demo check shell bench bench-cpu debug-kernel install clean

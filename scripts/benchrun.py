@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""The engines of bench-cpu: each runs as a process of its own, as its users run it."""
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import tempfile
+import time
+
+PROMPT = 'once upon a time'
+PROCESS_SECONDS = 900
+
+
+class Failure(Exception):
+    """Said without a traceback."""
+
+
+def finish(process):
+    """Ends a process of ours that still runs, with all that it started."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def output_of(command, seconds=PROCESS_SECONDS, env=None):
+    """stdout of a command that must succeed."""
+    with tempfile.TemporaryFile() as err:
+        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
+                             start_new_session=True, env=dict(os.environ, **(env or {})))
+        try:
+            out, _ = p.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f'{os.path.basename(command[0])} took more than {seconds} s') from None
+        finally:
+            finish(p)
+        if p.returncode:
+            err.seek(0)
+            lines = err.read().decode(errors='replace').strip().splitlines() or ['no message']
+            raise Failure(f'{os.path.basename(command[0])}: {lines[-1]}')
+    return out.decode(errors='replace')
+
+
+def first_output(command, seconds=PROCESS_SECONDS):
+    """Seconds from the start of a command to its first byte on stdout; it must succeed."""
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as err:
+        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
+                             start_new_session=True)
+        try:
+            ready, _, _ = select.select([p.stdout], [], [], seconds)
+            took = time.monotonic() - start
+            if not ready or not os.read(p.stdout.fileno(), 1):
+                raise Failure(f'{os.path.basename(command[0])} printed no token')
+            p.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            raise Failure(f'{os.path.basename(command[0])} took more than {seconds} s') from None
+        finally:
+            finish(p)
+        if p.returncode:
+            raise Failure(f'{os.path.basename(command[0])} ended with status {p.returncode}')
+    return took
+
+
+class Hearth:
+    """Our own."""
+    name = 'hearth'
+
+    def __init__(self, build):
+        self.tool = os.path.join(os.path.abspath(build), 'hearth')
+        if not os.access(self.tool, os.X_OK):
+            raise Failure(f'{self.tool} is not there; run: make')
+
+    def machine(self, threads):
+        return json.loads(output_of([self.tool, 'bench', '--machine', '-d', 'cpu', '-t', str(threads), '--json']))
+
+    def speeds(self, model, threads, prefills, decode, reps):
+        """({(test, tokens): speeds}, what else it tells)"""
+        r = json.loads(output_of([self.tool, 'bench', model, '-d', 'cpu', '-t', str(threads), '--json',
+                                  '-p', ','.join(map(str, prefills)) or '0', '-n', str(decode), '-r', str(reps),
+                                  '--no-first-token']))
+        return {(t['test'], t['tokens']): t['samples'] for t in r['tests']}, r
+
+    def first_token(self, model, threads, tokens=1):
+        return [self.tool, 'run', model, '-d', 'cpu', '-t', str(threads), '-p', PROMPT, '-n', str(tokens), '-q',
+                '--ids', '--ignore-eos']
+
+
+class LlamaCpp:
+    """llama.cpp of the cache, with or without the copy of the weights that it makes when it loads."""
+
+    def __init__(self, runner, repack=True):
+        self.runner = runner
+        self.repack = repack
+        self.name = 'llama.cpp' if repack else 'llama.cpp, no repack'
+
+    def speeds(self, model, threads, prefills, decode, reps):
+        # Its own warm-up doubles the time of every test: one short prompt does as well.
+        out = output_of([self.runner, 'llama-bench', '-m', model, '-t', str(threads), '-o', 'json', '--no-warmup',
+                         '-p', ','.join(map(str, [16, *prefills])), '-n', str(decode), '-r', str(reps),
+                         '--repack', str(int(self.repack))])
+        found = {}
+        for t in json.loads(out):
+            key = ('prefill', t['n_prompt']) if t['n_prompt'] else ('decode', t['n_gen'])
+            if key != ('prefill', 16) or 16 in prefills:
+                found[key] = t['samples_ts'][-reps:]
+        return found, {}
+
+    def first_token(self, model, threads, tokens=1, warmup=True):
+        return [self.runner, 'llama-completion', '-m', model, '-t', str(threads), '-p', PROMPT, '-n', str(tokens),
+                '--temp', '0', '-no-cnv', '--no-display-prompt', '--ignore-eos', *([] if warmup else ['--no-warmup']),
+                *([] if self.repack else ['--no-repack'])]
+
+
+@contextlib.contextmanager
+def stolen_core():
+    """One busy thread of somebody else's."""
+    p = subprocess.Popen(['sh', '-c', 'while :; do :; done'], start_new_session=True)
+    try:
+        yield
+    finally:
+        finish(p)
+
+
+def idle_share(seconds=0.2):
+    """How much of all cores nobody used for a moment, while we do nothing: 1 on a quiet machine."""
+    def read():
+        with open('/proc/stat', encoding='ascii') as f:
+            fields = [int(x) for x in f.readline().split()[1:9]]
+        return fields[3] + fields[4], sum(fields)
+    idle, total = read()
+    time.sleep(seconds)
+    idle2, total2 = read()
+    return (idle2 - idle) / max(total2 - total, 1)
+
+
+def available_memory():
+    with open('/proc/meminfo', encoding='ascii') as f:
+        for line in f:
+            if line.startswith('MemAvailable:'):
+                return int(line.split()[1]) * 1024
+    raise Failure('/proc/meminfo has no MemAvailable')
+
+
+def warm(path):
+    """Reads a file, so that its pages are there."""
+    buffer = bytearray(1 << 22)
+    with open(path, 'rb', buffering=0) as f:
+        while f.readinto(buffer):
+            pass
