@@ -12,7 +12,7 @@
 
 #include "base/err.h"
 #include "gguf_writer.h"
-#include "llm/tokenizer.h"
+#include "llm/tokenizer_internal.h"
 #include "models.h"
 #include "vocab_sample.h"
 
@@ -263,6 +263,47 @@ static void test_pre_tokenizers(void **state)
 	}
 }
 
+/* Pieces in '|', as the expressions of the models' authors cut. */
+static void test_pieces(void **state)
+{
+	static const struct {
+		enum tok_pre pre;
+		const char *pieces;
+	} rows[] = {
+		{ TOK_PRE_TEKKEN, "|Hello|World|HTTPServer|" },
+		{ TOK_PRE_GPT4O, "|Hello|World|HTTPServer|" },
+		/* letters without case, and marks, are of both kinds */
+		{ TOK_PRE_TEKKEN, "|\xe6\x97\xa5|A|" },
+		{ TOK_PRE_TEKKEN, "|e\xcc\x81" "a|" },
+		{ TOK_PRE_GPT4O, "|A|" },
+		{ TOK_PRE_TEKKEN, "|1|2|3|" },
+		{ TOK_PRE_GPT4O, "|123|4|" },
+		{ TOK_PRE_TEKKEN, "|it|'s|" },
+		{ TOK_PRE_GPT4O, "|it's| WE'VE| a|'b|" },
+		{ TOK_PRE_TEKKEN, "| a|.b| ...//\n|" },
+		{ TOK_PRE_TEKKEN, "|!\n/|" },
+		{ TOK_PRE_QWEN2, "|!\n|/|" },
+		{ TOK_PRE_TEKKEN, "|  | a|\n\n|  |" },
+		{ TOK_PRE_SMOLLM, "| a|1|2|  |3| b|" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char text[64], got[128] = "|";
+		size_t len = 0, n;
+
+		for (const char *p = rows[i].pieces; *p; p++)
+			if (*p != '|')
+				text[len++] = *p;
+		for (size_t at = 0; at < len; at += n) {
+			n = tok_next_piece(rows[i].pre, text + at, len - at);
+			strncat(got, text + at, n);
+			strcat(got, "|");
+		}
+		assert_string_equal(got, rows[i].pieces);
+	}
+}
+
 static void test_wpm(void **state)
 {
 	struct tok *t = open_good(wpm_sample());
@@ -308,7 +349,9 @@ static void test_refuses_kinds(void **state)
 	gw_header(&b, 3, 0, 1);
 	gw_kv_str(&b, "tokenizer.ggml.model", "rwkv");
 	refuse(b, -EOPNOTSUPP, "tokenizer.ggml.model: 'rwkv' is not supported (llama, gpt2 and bert are)");
-	refuse(bpe_sample("tekken"), -EOPNOTSUPP, "tokenizer.ggml.pre: 'tekken' is not supported");
+	refuse(bpe_sample("viking"), -EOPNOTSUPP,
+	       "tokenizer.ggml.pre 'viking' is not supported; these are: gpt-2, phi-2, mpt, olmo, roberta-bpe, qwen2, deepseek-r1-qwen, stablelm2, llama-bpe, llama3, llama-v3, falcon3, smaug-bpe, smollm, starcoder, refact, command-r, tekken, gpt-4o");
+	refuse(bpe_sample(NULL), -ENOENT, "key 'tokenizer.ggml.pre' is missing");
 }
 
 static void test_refuses_spm(void **state)
@@ -583,6 +626,7 @@ int main(void)
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_bpe),
 		cmocka_unit_test(test_pre_tokenizers),
+		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_wpm),
 		cmocka_unit_test(test_refuses_kinds),
 		cmocka_unit_test(test_refuses_spm),

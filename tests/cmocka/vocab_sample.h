@@ -157,9 +157,10 @@ static inline struct bytes bpe_file(const char *pre, const char *only_merge)
 	struct bytes b = { 0 };
 	char buf[8];
 
-	gw_header(&b, 3, 0, 5);
+	gw_header(&b, 3, 0, pre ? 5 : 4);
 	gw_kv_str(&b, "tokenizer.ggml.model", "gpt2");
-	gw_kv_str(&b, "tokenizer.ggml.pre", pre);
+	if (pre)
+		gw_kv_str(&b, "tokenizer.ggml.pre", pre);
 	gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, BPE_N);
 	for (int i = 0; i < 256; i++) {
 		bpe_byte(i, buf);
@@ -222,6 +223,38 @@ static inline struct bytes wpm_sample(void)
 	gw_kv_u32(&b, "tokenizer.ggml.cls_token_id", WPM_CLS);
 	gw_kv_u32(&b, "tokenizer.ggml.seperator_token_id", WPM_SEP);
 	gw_kv_u32(&b, "tokenizer.ggml.unknown_token_id", WPM_UNK);
+	return b;
+}
+
+/*
+ * A vocabulary of bytes and the specials of chat templates: id k + 3 is the
+ * k-th, after <unk>, <s> and </s>. User-defined ones begin with '+' here.
+ */
+static inline struct bytes chat_sample(const char *const *specials, int n)
+{
+	struct bytes b = { 0 };
+	char buf[8];
+
+	gw_header(&b, 3, 0, 5);
+	gw_kv_str(&b, "tokenizer.ggml.model", "llama");
+	gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, 3 + n + 256);
+	gw_str(&b, "<unk>");
+	gw_str(&b, "<s>");
+	gw_str(&b, "</s>");
+	for (int i = 0; i < n; i++)
+		gw_str(&b, specials[i] + (specials[i][0] == '+'));
+	for (int i = 0; i < 256; i++) {
+		snprintf(buf, sizeof(buf), "<0x%02X>", i);
+		gw_str(&b, buf);
+	}
+	gw_kv_arr(&b, "tokenizer.ggml.token_type", GGUF_VT_I32, 3 + n + 256);
+	for (int i = 0; i < 3 + n + 256; i++)
+		bytes_u32(&b, !i ? 2 : i < 3 ? 3 : i >= 3 + n ? 6 :
+			      specials[i - 3][0] == '+' ? 4 : 3);
+	gw_key(&b, "tokenizer.ggml.add_space_prefix", GGUF_VT_BOOL);
+	bytes_u8(&b, 0);
+	gw_key(&b, "tokenizer.ggml.add_bos_token", GGUF_VT_BOOL);
+	bytes_u8(&b, 0);
 	return b;
 }
 

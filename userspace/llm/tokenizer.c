@@ -108,6 +108,16 @@ static bool is_space(char c)
 	return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* White space that belongs to the special token @id in front of it. */
+static size_t swallowed(const struct tok *t, int32_t id, const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (t->tokens[id].rstrip && n < len && is_space(text[n]))
+		n++;
+	return n;
+}
+
 static int encode_text(const struct tok *t, struct tok_work *w, const char *text, size_t len,
 		       bool control, struct tok_out *out)
 {
@@ -128,8 +138,7 @@ static int encode_text(const struct tok *t, struct tok_work *w, const char *text
 		tok_emit(out, id);
 		after_special = true;
 		at += t->tokens[id].len;
-		while (t->tokens[id].rstrip && at < len && is_space(text[at]))
-			at++;
+		at += swallowed(t, id, text + at, len - at);
 		start = at;
 	}
 	return encode_plain(t, w, text + start, len - start, after_special, out);
@@ -153,6 +162,14 @@ int64_t tok_encode(const struct tok *t, const char *text, size_t len, unsigned i
 	if ((flags & TOK_ADD_SPECIAL) && t->add_eos && t->eos >= 0)
 		tok_emit(&out, t->eos);
 	return out.n;
+}
+
+int64_t tok_encode_behind(const struct tok *t, int32_t special, const char *text, size_t len,
+			  int32_t *ids, size_t cap)
+{
+	size_t skip = special >= 0 ? swallowed(t, special, text, len) : 0;
+
+	return tok_encode(t, text + skip, len - skip, 0, ids, cap);
 }
 
 int tok_piece(const struct tok *t, int32_t id, char *buf, size_t cap)

@@ -35,6 +35,10 @@ void tok_close(struct tok *t);
 int64_t tok_encode(const struct tok *t, const char *text, size_t len, unsigned int flags,
 		   int32_t *ids, size_t cap);
 
+/* The same for text that stands behind token @special (-1: none), without flags. */
+int64_t tok_encode_behind(const struct tok *t, int32_t special, const char *text, size_t len,
+			  int32_t *ids, size_t cap);
+
 /*
  * Bytes of a token, as they are to be shown: none for control tokens. Returns
  * their number, of which the first @cap are stored. Not NUL-terminated, and
@@ -74,7 +78,8 @@ void tok_stream_init(struct tok_stream *s, const struct tok *t, bool from_start)
  * is taken) if @cap is below tok_stream_room().
  */
 int tok_stream_put(struct tok_stream *s, const struct tok *t, int32_t id, char *out, size_t cap);
-/* What is held at the end of the text can only be broken. Needs 12 bytes. */
+/* What is held at the end of the text can only be broken. -ENOSPC if @cap is less. */
+#define TOK_STREAM_END 12
 int tok_stream_end(struct tok_stream *s, char *out, size_t cap);
 size_t tok_stream_room(const struct tok *t);
 

@@ -15,6 +15,8 @@ enum tok_pre {
 	TOK_PRE_QWEN2,
 	TOK_PRE_LLAMA3,
 	TOK_PRE_SMOLLM,
+	TOK_PRE_TEKKEN,
+	TOK_PRE_GPT4O,
 };
 
 /* Token types of the file format. */
@@ -140,6 +142,16 @@ enum tok_class {
 };
 
 enum tok_class tok_class(uint32_t cp);
+
+/* Letters and marks, as those see them who cut where a word's case changes. */
+enum tok_case {
+	TOK_NO_CASE,		/* no letter, no mark */
+	TOK_UPPER,		/* and title */
+	TOK_LOWER,
+	TOK_EITHER,		/* letters without case, marks */
+};
+
+enum tok_case tok_case(uint32_t cp);
 /* The letter without its accents and its case. */
 uint32_t tok_fold(uint32_t cp);
 /*

@@ -148,6 +148,81 @@ static size_t llama3(const char *s, size_t len, size_t digits)
 	return n ? n : spaces(s, len, false);
 }
 
+/* Bytes of the run at @at of letters that can be @want; *either: behind the last that can be both. */
+static size_t case_run(const char *s, size_t len, size_t at, enum tok_case want, size_t *either)
+{
+	size_t start = at;
+
+	*either = 0;
+	for (;;) {
+		struct look l = look(s, len, at);
+		enum tok_case c = l.n ? tok_case(l.cp) : TOK_NO_CASE;
+
+		if (c != want && c != TOK_EITHER)
+			return at - start;
+		at += l.n;
+		if (c == TOK_EITHER)
+			*either = at - start;
+	}
+}
+
+/* U*L+ at @at, and with @upper U+L*, of which 0 is a mismatch. */
+static size_t cased_word(const char *s, size_t len, size_t at, bool upper)
+{
+	size_t either, unused, u = case_run(s, len, at, TOK_UPPER, &either);
+	size_t l = case_run(s, len, at + u, TOK_LOWER, &unused);
+
+	if (upper)
+		return u ? u + l : 0;
+	/* without a lower one behind them, U* gives back until one of them can be it */
+	return l ? u + l : either;
+}
+
+/*
+ * With U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], L = [\p{Ll}\p{Lm}\p{Lo}\p{M}]:
+ * [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L*, as bytes or 0.
+ */
+static size_t cased_words(const char *s, size_t len)
+{
+	struct look l = look(s, len, 0);
+	bool lead = l.class != TOK_LETTER && l.class != TOK_NUMBER && l.cp != '\r' && l.cp != '\n';
+	size_t n;
+
+	for (int upper = 0; upper < 2; upper++) {
+		n = lead ? cased_word(s, len, l.n, upper) : 0;
+		if (n)
+			return l.n + n;
+		n = cased_word(s, len, 0, upper);
+		if (n)
+			return n;
+	}
+	return 0;
+}
+
+/*
+ * Words as above, then, with @contractions, (?i:'s|'t|'re|'ve|'m|'ll|'d)?;
+ * |\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ */
+static size_t cased(const char *s, size_t len, size_t digits, bool contractions)
+{
+	struct look l = look(s, len, 0), next = look(s, len, l.n);
+	size_t n = cased_words(s, len);
+
+	if (n)
+		return n + (contractions ? contraction(s + n, len - n, true) : 0);
+	if (l.class == TOK_NUMBER)
+		return run(s, len, 0, TOK_NUMBER, digits);
+	n = l.cp == ' ' ? 1 : 0;
+	if (n ? next.n && next.class == TOK_OTHER : l.class == TOK_OTHER) {
+		n += run(s, len, n, TOK_OTHER, SIZE_MAX);
+		while (n < len && (s[n] == '\r' || s[n] == '\n' || s[n] == '/'))
+			n++;
+		return n;
+	}
+	n = line_ends(s, len);
+	return n ? n : spaces(s, len, false);
+}
+
 size_t tok_next_piece(enum tok_pre pre, const char *text, size_t len)
 {
 	switch (pre) {
@@ -157,6 +232,10 @@ size_t tok_next_piece(enum tok_pre pre, const char *text, size_t len)
 		return llama3(text, len, 3);
 	case TOK_PRE_SMOLLM:
 		return gpt2(text, len, true);
+	case TOK_PRE_TEKKEN:
+		return cased(text, len, 1, false);
+	case TOK_PRE_GPT4O:
+		return cased(text, len, 3, true);
 	case TOK_PRE_GPT2:
 		break;
 	}

@@ -8,6 +8,9 @@
 #define REPLACEMENT "\xef\xbf\xbd"
 #define REPLACEMENT_LEN 3
 
+_Static_assert(TOK_STREAM_END >= REPLACEMENT_LEN * sizeof(((struct tok_stream *)0)->held),
+	       "each held byte becomes one");
+
 void tok_stream_init(struct tok_stream *s, const struct tok *t, bool from_start)
 {
 	*s = (struct tok_stream){ .drop_space = from_start && tok_adds_space(t) };
@@ -88,7 +91,7 @@ int tok_stream_end(struct tok_stream *s, char *out, size_t cap)
 {
 	int n = 0;
 
-	if (cap < REPLACEMENT_LEN * sizeof(s->held))
+	if (cap < TOK_STREAM_END)
 		return -ENOSPC;
 	for (; s->n_held; s->n_held--) {
 		memcpy(out + n, REPLACEMENT, REPLACEMENT_LEN);

@@ -3,21 +3,34 @@
 
 #include "llm/tokenizer_unicode_table.h"
 
-enum tok_class tok_class(uint32_t cp)
+/* The entry that holds for @cp; the lower @bits of each are its value. */
+static uint32_t find(const uint32_t *table, size_t n, unsigned int bits, uint32_t cp)
 {
-	size_t lo = 0, hi = sizeof(class_table) / sizeof(class_table[0]);
+	size_t lo = 0, hi = n;
 
-	if (cp >= TOK_BAD_CP)
-		return TOK_OTHER;
 	while (hi - lo > 1) {
 		size_t mid = lo + (hi - lo) / 2;
 
-		if (class_table[mid] >> 3 <= cp)
+		if (table[mid] >> bits <= cp)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	return class_table[lo] & 7;
+	return table[lo] & ((1u << bits) - 1);
+}
+
+enum tok_class tok_class(uint32_t cp)
+{
+	if (cp >= TOK_BAD_CP)
+		return TOK_OTHER;
+	return find(class_table, sizeof(class_table) / sizeof(class_table[0]), 3, cp);
+}
+
+enum tok_case tok_case(uint32_t cp)
+{
+	if (cp >= TOK_BAD_CP)
+		return TOK_NO_CASE;
+	return find(case_table, sizeof(case_table) / sizeof(case_table[0]), 2, cp);
 }
 
 uint32_t tok_fold(uint32_t cp)

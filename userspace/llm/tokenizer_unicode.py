@@ -25,6 +25,18 @@ def class_rows():
             last = k
 
 
+CASES = {"Lu": 1, "Lt": 1, "Ll": 2, "Lm": 3, "Lo": 3, "Mn": 3, "Mc": 3, "Me": 3}
+
+
+def case_rows():
+    last = None
+    for cp in range(0x110000):
+        k = CASES.get(unicodedata.category(chr(cp)), 0)
+        if k != last:
+            yield cp << 2 | k
+            last = k
+
+
 def folded(cp):
     """What is left of a letter without its accents and its case."""
     if 0xAC00 <= cp <= 0xD7A3 or 0xD800 <= cp <= 0xDFFF:
@@ -56,6 +68,12 @@ def main():
     print("\n/* Code point << 3 | enum tok_class; an entry holds up to the next one. */")
     print("static const uint32_t class_table[] = {")
     rows = list(class_rows())
+    for i in range(0, len(rows), 8):
+        print("\t" + " ".join("0x%x," % r for r in rows[i:i + 8]))
+    print("};\n")
+    print("/* Code point << 2 | enum tok_case; likewise. */")
+    print("static const uint32_t case_table[] = {")
+    rows = list(case_rows())
     for i in range(0, len(rows), 8):
         print("\t" + " ".join("0x%x," % r for r in rows[i:i + 8]))
     print("};\n")

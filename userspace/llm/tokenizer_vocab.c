@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -244,23 +245,40 @@ static int load_ids(struct tok *t, const struct gguf *g, struct hearth_err *err)
 static const struct {
 	const char *name;
 	enum tok_pre pre;
+	/* as Llama 3: BOS first, and a piece that is a token is not merged from parts */
+	bool whole;
 } pres[] = {
-	{ "gpt-2", TOK_PRE_GPT2 },
-	{ "phi-2", TOK_PRE_GPT2 },
-	{ "mpt", TOK_PRE_GPT2 },
-	{ "olmo", TOK_PRE_GPT2 },
-	{ "roberta-bpe", TOK_PRE_GPT2 },
-	{ "qwen2", TOK_PRE_QWEN2 },
-	{ "deepseek-r1-qwen", TOK_PRE_QWEN2 },
-	{ "stablelm2", TOK_PRE_QWEN2 },
-	{ "llama-bpe", TOK_PRE_LLAMA3 },
-	{ "llama3", TOK_PRE_LLAMA3 },
-	{ "llama-v3", TOK_PRE_LLAMA3 },
-	{ "smollm", TOK_PRE_SMOLLM },
-	{ "starcoder", TOK_PRE_SMOLLM },
-	{ "refact", TOK_PRE_SMOLLM },
-	{ "command-r", TOK_PRE_SMOLLM },
+	{ "gpt-2", TOK_PRE_GPT2, false },
+	{ "phi-2", TOK_PRE_GPT2, false },
+	{ "mpt", TOK_PRE_GPT2, false },
+	{ "olmo", TOK_PRE_GPT2, false },
+	{ "roberta-bpe", TOK_PRE_GPT2, false },
+	{ "qwen2", TOK_PRE_QWEN2, false },
+	{ "deepseek-r1-qwen", TOK_PRE_QWEN2, false },
+	{ "stablelm2", TOK_PRE_QWEN2, false },
+	{ "llama-bpe", TOK_PRE_LLAMA3, true },
+	{ "llama3", TOK_PRE_LLAMA3, true },
+	{ "llama-v3", TOK_PRE_LLAMA3, true },
+	{ "falcon3", TOK_PRE_LLAMA3, true },
+	{ "smaug-bpe", TOK_PRE_LLAMA3, false },
+	{ "smollm", TOK_PRE_SMOLLM, false },
+	{ "starcoder", TOK_PRE_SMOLLM, false },
+	{ "refact", TOK_PRE_SMOLLM, false },
+	{ "command-r", TOK_PRE_SMOLLM, false },
+	{ "tekken", TOK_PRE_TEKKEN, true },
+	{ "gpt-4o", TOK_PRE_GPT4O, false },
 };
+
+static int unknown_pre(struct gguf_str s, struct hearth_err *err)
+{
+	char list[192];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pres) && n < sizeof(list); i++)
+		n += snprintf(list + n, sizeof(list) - n, "%s%s", i ? ", " : "", pres[i].name);
+	return hearth_err_set(err, -EOPNOTSUPP, KEY("pre") " '%.*s' is not supported; these are: %s",
+			      (int)(s.len < 20 ? s.len : 20), s.ptr, list);
+}
 
 static int load_pre(struct tok *t, const struct gguf *g, struct hearth_err *err)
 {
@@ -268,20 +286,19 @@ static int load_pre(struct tok *t, const struct gguf *g, struct hearth_err *err)
 	int ret;
 
 	ret = gguf_get_str(g, KEY("pre"), &s, err);
+	if (ret == -ENOENT)
+		return hearth_err_set(err, ret, "key '" KEY("pre") "' is missing: without it nobody knows how this vocabulary cuts a text; convert the model anew");
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < ARRAY_SIZE(pres); i++) {
 		if (!gguf_str_eq(s, pres[i].name))
 			continue;
 		t->pre = pres[i].pre;
-		/* Llama 3 takes a whole piece that is a token before it merges. */
-		t->ignore_merges = t->pre == TOK_PRE_LLAMA3;
-		t->add_bos = t->pre == TOK_PRE_LLAMA3;
+		t->ignore_merges = pres[i].whole;
+		t->add_bos = pres[i].whole;
 		return 0;
 	}
-	return hearth_err_set(err, -EOPNOTSUPP,
-			      "tokenizer: " KEY("pre") ": '%.*s' is not supported (gpt-2, qwen2, llama-bpe, smollm and their equals are)",
-			      (int)(s.len < 40 ? s.len : 40), s.ptr);
+	return unknown_pre(s, err);
 }
 
 static int load_kind(struct tok *t, const struct gguf *g, struct hearth_err *err)
@@ -375,24 +392,47 @@ static int load_merges(struct tok *t, const struct gguf *g, struct hearth_err *e
 /* Tokens that end a turn, by the spelling of the known families. */
 static const char *const ends[] = {
 	"<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>",
-	"<EOT>", "_<EOT>",
+	"<EOT>", "_<EOT>", "<|end_of_text|>",
 };
+
+/* Tokens that begin one, or stand in its head. */
+static const char *const heads[] = {
+	"<|im_start|>", "<|im_sep|>", "<|start_header_id|>", "<|end_header_id|>",
+	"<start_of_turn>", "<|user|>", "<|assistant|>", "<|system|>", "[INST]", "[/INST]",
+};
+
+/* Some files have them as parts of the text, so that any text could end a turn. */
+static void make_control(struct tok *t, int32_t id)
+{
+	if (t->tokens[id].type == TOK_TYPE_USER)
+		t->tokens[id].type = TOK_TYPE_CONTROL;
+}
+
+static void set_end(struct tok *t, int32_t id)
+{
+	if (id < 0)
+		return;
+	t->tokens[id].eog = true;
+	make_control(t, id);
+}
 
 static void find_ends(struct tok *t)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		int32_t id = tok_find_special(t, ends[i], strlen(ends[i]));
 
-		if (id < 0)
-			continue;
-		t->tokens[id].eog = true;
+		set_end(t, id);
 		if (t->eot < 0)
 			t->eot = id;
 	}
-	if (t->eos >= 0)
-		t->tokens[t->eos].eog = true;
-	if (t->eot >= 0)
-		t->tokens[t->eot].eog = true;
+	set_end(t, t->eos);
+	set_end(t, t->eot);
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+		int32_t id = tok_find_special(t, heads[i], strlen(heads[i]));
+
+		if (id >= 0)
+			make_control(t, id);
+	}
 }
 
 static bool contains_fold(struct gguf_str s, const char *word)
