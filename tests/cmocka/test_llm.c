@@ -501,6 +501,127 @@ static void model_generate_stops_where_it_should(void **state)
 	assert_int_equal(hearth_llm_generate(f.llm, &opts, count_tokens, &n), 7);
 }
 
+static int last_end(const struct hearth_llm_token *t, void *arg)
+{
+	*(enum hearth_llm_end *)arg = t->end;
+	return 0;
+}
+
+static void model_generate_tells_why_it_ends(void **state)
+{
+	HEARTH_OPTS(hearth_generate_opts, opts, .max_tokens = 5, .ignore_eos = true);
+	static const char *const none[] = { "" };
+	enum hearth_llm_end end = HEARTH_LLM_GOES_ON;
+	int32_t id = 1;
+
+	assert_int_equal(hearth_llm_eval(f.llm, &id, 1, NULL), 0);
+	assert_int_equal(hearth_llm_generate(f.llm, &opts, last_end, &end), 0);
+	assert_int_equal(end, HEARTH_LLM_END_LENGTH);
+	opts.temperature = -1;
+	assert_int_equal(hearth_llm_generate(f.llm, &opts, last_end, &end), -EINVAL);
+	opts.temperature = 0;
+	opts.stop = none;
+	opts.n_stop = 1;
+	assert_int_equal(hearth_llm_generate(f.llm, &opts, last_end, &end), -EINVAL);
+}
+
+/* What a stream says, with its end; U+FFFD is what this model's bytes mostly are. */
+struct spoken {
+	char text[512];
+	size_t n;
+	unsigned int tokens;
+	enum hearth_llm_end end;
+};
+
+static int listen(const struct hearth_llm_token *t, void *arg)
+{
+	struct spoken *s = arg;
+
+	assert_int_equal(s->end, HEARTH_LLM_GOES_ON);
+	assert_true(s->n + t->text_bytes < sizeof(s->text));
+	memcpy(s->text + s->n, t->text, t->text_bytes);
+	s->n += t->text_bytes;
+	s->tokens++;
+	s->end = t->end;
+	return 0;
+}
+
+static struct spoken speak(const char *stop)
+{
+	HEARTH_OPTS(hearth_generate_opts, opts, .max_tokens = 24, .ignore_eos = true,
+		    .temperature = 1.5f, .seed = 5, .stop = &stop, .n_stop = stop ? 1 : 0);
+	struct spoken s = { 0 };
+	int32_t id = 1;
+
+	hearth_llm_rewind(f.llm, 0);
+	assert_int_equal(hearth_llm_eval(f.llm, &id, 1, NULL), 0);
+	assert_int_equal(hearth_llm_generate(f.llm, &opts, listen, &s), 0);
+	return s;
+}
+
+/* Any part of the text as a stop string: the text up to its first place is told. */
+static void model_generate_ends_at_a_stop_string(void **state)
+{
+	struct spoken all = speak(NULL);
+
+	assert_int_equal(all.tokens, 24);
+	assert_true(all.n > 12);
+	for (size_t at = 0; at < all.n; at++) {
+		for (size_t n = 1; n < 8 && at + n <= all.n; n++) {
+			char stop[8] = "";
+			struct spoken s;
+
+			memcpy(stop, all.text + at, n);
+			/* where a character begins and another ends */
+			if ((all.text[at] & 0xc0) == 0x80 || (all.text[at + n] & 0xc0) == 0x80 ||
+			    strlen(stop) != n)
+				continue;
+			s = speak(stop);
+			assert_int_equal(s.end, HEARTH_LLM_END_STOP);
+			assert_ptr_equal(all.text + s.n, memmem(all.text, all.n, stop, n));
+			assert_memory_equal(s.text, all.text, s.n);
+		}
+	}
+}
+
+struct each {
+	float logits[11][VOCAB];
+	int n;
+};
+
+static int keep_logits(const float *logits, void *arg)
+{
+	struct each *e = arg;
+
+	memcpy(e->logits[e->n++], logits, sizeof(e->logits[0]));
+	return e->n == 11 ? 3 : 0;
+}
+
+static void model_eval_each_is_eval_of_each(void **state)
+{
+	const int32_t ids[11] = { 1, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130 };
+	static struct each e;
+	const float *logits;
+
+	e.n = 0;
+	assert_int_equal(hearth_llm_eval(f.llm, ids, 2, NULL), 0);
+	e.n = 2;
+	assert_int_equal(hearth_llm_eval_each(f.llm, ids + 2, 9, keep_logits, &e), 3);
+	assert_int_equal(hearth_llm_position(f.llm), 11);
+	hearth_llm_rewind(f.llm, 0);
+	for (int i = 0; i < 11; i++) {
+		assert_int_equal(hearth_llm_eval(f.llm, &ids[i], 1, &logits), 0);
+		if (i >= 2)
+			assert_memory_equal(logits, e.logits[i], sizeof(e.logits[i]));
+	}
+	assert_int_equal(hearth_llm_eval_each(f.llm, ids, 0, keep_logits, &e), -EINVAL);
+	for (int left = CTX - 11 + 1; left > 11; left -= 11)
+		assert_int_equal(hearth_llm_eval(f.llm, ids, 11, NULL), 0);
+	e.n = 0;
+	assert_int_equal(hearth_llm_eval_each(f.llm, ids, 11, keep_logits, &e), -ENOSPC);
+	assert_int_equal(e.n, 0);
+}
+
 /* One submit per token, and nothing allocated once the first one ran. */
 static void npu_token_is_one_submit_and_no_allocation(void **state)
 {
@@ -574,6 +695,9 @@ int main(void)
 		with_model(model_context_is_a_limit),
 		with_model(model_refuses_a_token_outside_of_the_vocabulary),
 		with_model(model_generate_stops_where_it_should),
+		with_model(model_generate_tells_why_it_ends),
+		with_model(model_generate_ends_at_a_stop_string),
+		with_model(model_eval_each_is_eval_of_each),
 		cmocka_unit_test(npu_token_is_one_submit_and_no_allocation),
 		cmocka_unit_test(open_failures_are_told),
 	};

@@ -618,6 +618,23 @@ HEARTH_API int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id,
 HEARTH_API int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids,
 			       size_t n, const float **logits);
 
+/** HEARTH_EVAL_EACH - tokens of a step of hearth_llm_eval_each(), at most */
+#define HEARTH_EVAL_EACH	64
+
+/**
+ * hearth_llm_eval_each() - feed tokens and see what each of them expects next
+ * @fn: Called after each token, in order, with its n_vocab logits, valid
+ *	during the call. A return other than 0 ends the call and is returned;
+ *	up to HEARTH_EVAL_EACH tokens behind that one were fed.
+ *
+ * For scoring a text. The first call compiles a step of its own and allocates
+ * HEARTH_EVAL_EACH * n_vocab f32 values. Errors: as hearth_llm_eval(), -ENOMEM.
+ */
+HEARTH_API int hearth_llm_eval_each(struct hearth_llm *llm, const int32_t *ids,
+				    size_t n,
+				    int (*fn)(const float *logits, void *arg),
+				    void *arg);
+
 /**
  * hearth_llm_prefill() - make @ids, and nothing else, what was fed
  * @ids: The whole text: all turns of a chat so far, for instance.
@@ -642,21 +659,43 @@ HEARTH_API uint32_t hearth_llm_position(const struct hearth_llm *llm);
 /** hearth_llm_rewind() - forget all tokens from @position on */
 HEARTH_API int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position);
 
+/** enum hearth_llm_end - why a stream ends with this token */
+enum hearth_llm_end {
+	/** It does not. */
+	HEARTH_LLM_GOES_ON = 0,
+	/** The model ended its text: the token is its end token, and no text. */
+	HEARTH_LLM_END_TOKEN,
+	/** A stop string: it and what follows is not told. */
+	HEARTH_LLM_END_STOP,
+	/** max_tokens, or the context is full. */
+	HEARTH_LLM_END_LENGTH,
+};
+
 /** struct hearth_llm_token - what generate tells of each token */
 struct hearth_llm_token {
 	int32_t id;
-	/** text: Whole UTF-8 characters that it completed; may be empty. */
+	/**
+	 * text: Whole UTF-8 characters that it completed; may be empty. Bytes
+	 * that are no UTF-8 are U+FFFD each. Not terminated.
+	 */
 	const char *text;
 	size_t text_bytes;
 	/** logits: n_vocab values that it was chosen from. */
 	const float *logits;
+	/** end: Other than HEARTH_LLM_GOES_ON: this is the last call. */
+	enum hearth_llm_end end;
 };
+
+#define HEARTH_MAX_REPEAT_WINDOW	65536u
 
 struct hearth_generate_opts {
 	size_t sz;
 	/** max_tokens: 0 = until the context is full. */
 	uint32_t max_tokens;
-	/** temperature: 0 = greedy. */
+	/**
+	 * temperature: 0 = greedy; of equal logits the lowest id. Applied
+	 * first, then min_p, top_k, top_p.
+	 */
 	float temperature;
 	/** top_k: 0 = all. top_p, min_p: 0 = off. */
 	uint32_t top_k;
@@ -664,6 +703,19 @@ struct hearth_generate_opts {
 	uint64_t seed;
 	/** ignore_eos: Go on after an end token. */
 	bool ignore_eos;
+	/**
+	 * stop: n_stop strings (up to 16, of 1 to 1024 bytes of UTF-8). The
+	 * text ends before the first that occurs, also across tokens; text
+	 * that may become one is held back until that is known.
+	 */
+	const char *const *stop;
+	unsigned int n_stop;
+	/**
+	 * repeat_penalty: Logits of the stream's last repeat_window tokens
+	 * (0 = 64) are divided by it if positive, else multiplied; 0, 1 = off.
+	 */
+	float repeat_penalty;
+	uint32_t repeat_window;
 	size_t :0;
 };
 
@@ -674,12 +726,65 @@ struct hearth_generate_opts {
  *
  * Something must have been fed. The last token that @fn sees is not fed to
  * the model: feed it first to go on. Same seed, same text, on every device.
+ *
+ * Errors: -EINVAL nothing was fed, or an option that cannot be; -ENOMEM; else
+ * as hearth_llm_eval().
  */
 HEARTH_API int hearth_llm_generate(struct hearth_llm *llm,
 				   const struct hearth_generate_opts *opts,
 				   int (*fn)(const struct hearth_llm_token *t,
 					     void *arg),
 				   void *arg);
+
+/** struct hearth_chat_message - one turn of a conversation */
+struct hearth_chat_message {
+	/** role: "system" (the first one only), "user" or "assistant". */
+	const char *role;
+	/** text: Not trusted: nothing in it becomes a control token. */
+	const char *text;
+};
+
+struct hearth_chat_opts {
+	size_t sz;
+	/** template_name: NULL = the model's own. */
+	const char *template_name;
+	/** no_answer: Do not end with what makes the model answer. */
+	bool no_answer;
+	/** no_think: qwen3: begin the answer behind an empty thought. */
+	bool no_think;
+	size_t :0;
+};
+
+/** hearth_chat_template_name() - the i-th template that is known, or NULL */
+HEARTH_API const char *hearth_chat_template_name(unsigned int i);
+
+/**
+ * hearth_llm_chat_template() - which known template the model's own one is
+ *
+ * Found by the marks that its text holds: the text is a program, and it is not
+ * run. Returns a static string, or NULL if it is not known or not there;
+ * hearth_errmsg() tells which, and lists the known ones.
+ */
+HEARTH_API const char *hearth_llm_chat_template(const struct hearth_llm *llm);
+
+/**
+ * hearth_llm_chat_format() - a conversation as the tokens to feed
+ * @messages: @n of them, the oldest first.
+ * @ids: Room for @cap tokens, may be NULL if @cap is 0.
+ *
+ * Feed them at position 0. Only the template makes control tokens; what looks
+ * like one in a message stays text. (Some templates mark turns by plain text,
+ * "[INST]" say, which a message can imitate: such models cannot tell.)
+ *
+ * Returns the number of tokens, also if it exceeds @cap. Errors: -ENOENT the
+ * model has no template and none is named, -EOPNOTSUPP it is not known (both
+ * messages have the list), -EINVAL no message, a role out of place, or the
+ * vocabulary lacks a token of the template (it is named); -E2BIG, -ENOMEM.
+ */
+HEARTH_API int hearth_llm_chat_format(const struct hearth_llm *llm,
+				      const struct hearth_chat_opts *opts,
+				      const struct hearth_chat_message *messages,
+				      size_t n, int32_t *ids, size_t cap);
 
 #ifdef __cplusplus
 }

@@ -25,7 +25,7 @@ struct builder {
 	const struct gguf *g;
 	const struct llm_hparams *hp;
 	struct hearth_graph *graph;
-	uint32_t rows, n_ctx;
+	uint32_t rows, n_logits, n_ctx;
 	unsigned int kv_type;
 	hearth_tensor pos;
 	int layer;	/* -1 outside of the blocks */
@@ -272,7 +272,7 @@ static hearth_tensor input(struct builder *b, const char *name, uint32_t n)
 	return add(b, &o);
 }
 
-/* Only one row's logits are ever wanted: pick it before the largest matmul. */
+/* Seldom are all rows' logits wanted: pick before the largest matmul. */
 static hearth_tensor head(struct builder *b, hearth_tensor x, hearth_tensor last)
 {
 	const struct llm_hparams *hp = b->hp;
@@ -281,14 +281,15 @@ static hearth_tensor head(struct builder *b, hearth_tensor x, hearth_tensor last
 	hearth_tensor logits;
 
 	x = op(b, HEARTH_GET_ROWS, "last_row",
-	       activation(b, "last_row", 1, hp->n_embd, 0), NULL, 2, x, last);
-	x = norm(b, "output_norm.weight", x, 1);
+	       activation(b, "last_row", b->n_logits, hp->n_embd, 0), NULL, 2, x,
+	       last);
+	x = norm(b, "output_norm.weight", x, b->n_logits);
 	HEARTH_OPTS(hearth_tensor_opts, o,
 		.name = "logits",
 		.type = HEARTH_TYPE_F32,
 		.role = HEARTH_TENSOR_OUTPUT,
 		.n_dims = 2,
-		.dims = { 1, hp->n_vocab });
+		.dims = { b->n_logits, hp->n_vocab });
 	logits = add(b, &o);
 	return op(b, HEARTH_MATMUL, name, logits, NULL, 2, x,
 		  weights(b, name, hp->n_vocab, hp->n_embd));
@@ -302,7 +303,7 @@ static void network(struct builder *b, struct llm_step *step)
 	b->layer = -1;
 	step->ids = input(b, "ids", b->rows);
 	step->pos = input(b, "pos", b->rows);
-	step->last = input(b, "last", 1);
+	step->last = input(b, "last", b->n_logits);
 	b->pos = step->pos;
 	x = op(b, HEARTH_GET_ROWS, "token_embd.weight",
 	       activation(b, "embd", b->rows, hp->n_embd, 0), NULL, 2,
@@ -321,13 +322,14 @@ static void network(struct builder *b, struct llm_step *step)
 }
 
 int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
-		   uint32_t rows, uint32_t n_ctx, bool kv_f32,
+		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx, bool kv_f32,
 		   struct llm_step *step)
 {
 	struct builder b = {
 		.g = g,
 		.hp = hp,
 		.rows = rows,
+		.n_logits = n_logits,
 		.n_ctx = n_ctx,
 		.kv_type = kv_f32 ? HEARTH_TYPE_F32 : HEARTH_TYPE_F16,
 	};

@@ -14,16 +14,17 @@ struct llm_step {
 	struct hearth_graph *graph;
 	hearth_tensor ids;	/* i32 (rows) */
 	hearth_tensor pos;	/* i32 (rows) */
-	hearth_tensor last;	/* i32 (1): the row whose logits are wanted */
-	hearth_tensor logits;	/* f32 (1, n_vocab) */
+	hearth_tensor last;	/* i32 (n_logits): the rows whose logits are wanted */
+	hearth_tensor logits;	/* f32 (n_logits, n_vocab) */
 };
 
 /*
- * Build the graph of @rows tokens over a KV cache of @n_ctx positions. The
- * caller destroys step->graph. Errors with the thread's message set.
+ * Build the graph of @rows tokens over a KV cache of @n_ctx positions, with
+ * the logits of @n_logits (1 to @rows) of them. The caller destroys
+ * step->graph. Errors with the thread's message set.
  */
 int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
-		   uint32_t rows, uint32_t n_ctx, bool kv_f32,
+		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx, bool kv_f32,
 		   struct llm_step *step);
 
 #endif

@@ -17,44 +17,50 @@
 /* So few rows cost little more than a row: the weights are read once. */
 #define BATCH_CHEAP	16
 
-static int runner_create(struct hearth_llm *llm, struct hearth_device *dev,
-			 const struct hearth_llm_opts *opts, uint32_t rows)
+static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logits,
+			 struct llm_runner *r)
 {
-	struct llm_runner *r = &llm->runners[llm->n_runners];
 	struct llm_step step;
-	int ret = llm_build_step(llm->gguf, &llm->hp, rows, llm->n_ctx,
-				 opts->kv_f32, &step);
+	int ret = llm_build_step(llm->gguf, &llm->hp, rows, n_logits, llm->n_ctx,
+				 llm->opts.kv_f32, &step);
 
 	if (ret)
 		return ret;
 	HEARTH_OPTS(hearth_compile_opts, co,
-		.priority = opts->priority,
+		.priority = llm->opts.priority,
 		.share = llm->runners[0].program);
-	ret = hearth_compile(step.graph, dev, &co, &r->program);
+	ret = hearth_compile(step.graph, llm->dev, &co, &r->program);
 	if (!ret) {
 		r->rows = rows;
+		r->n_logits = n_logits;
 		r->ids = hearth_program_data(r->program, step.ids, NULL);
 		r->pos = hearth_program_data(r->program, step.pos, NULL);
 		r->last = hearth_program_data(r->program, step.last, NULL);
 		r->logits = hearth_program_data(r->program, step.logits, NULL);
-		llm->n_runners++;
 	}
 	hearth_graph_destroy(step.graph);
 	return ret;
 }
 
+static int add_runner(struct hearth_llm *llm, uint32_t rows)
+{
+	int ret = runner_create(llm, rows, 1, &llm->runners[llm->n_runners]);
+
+	llm->n_runners += !ret;
+	return ret;
+}
+
 /* One row, then the batch divided by 4 again and again, the least first. */
-static int create_runners(struct hearth_llm *llm, struct hearth_device *dev,
-			  const struct hearth_llm_opts *opts, uint32_t batch)
+static int create_runners(struct hearth_llm *llm, uint32_t batch)
 {
 	uint32_t sizes[LLM_RUNNERS - 1];
 	unsigned int n = 0;
-	int ret = runner_create(llm, dev, opts, 1);
+	int ret = add_runner(llm, 1);
 
 	for (; batch > 1 && n < LLM_RUNNERS - 1; batch /= BATCH_RATIO)
 		sizes[n++] = batch;
 	while (!ret && n--)
-		ret = runner_create(llm, dev, opts, sizes[n]);
+		ret = add_runner(llm, sizes[n]);
 	return ret;
 }
 
@@ -70,13 +76,15 @@ int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
 	if (!llm->fed)
 		return hearth_seterr(-ENOMEM, "no memory for a context of %u tokens",
 				     llm->n_ctx);
-	return create_runners(llm, dev, opts,
-			      batch < llm->n_ctx ? batch : llm->n_ctx);
+	llm->dev = dev;
+	llm->opts = *opts;
+	return create_runners(llm, batch < llm->n_ctx ? batch : llm->n_ctx);
 }
 
 void llm_context_close(struct hearth_llm *llm)
 {
 	/* all share what the first one owns */
+	hearth_program_destroy(llm->each.program);
 	while (llm->n_runners)
 		hearth_program_destroy(llm->runners[--llm->n_runners].program);
 	free(llm->fed);
@@ -97,7 +105,8 @@ static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids
 		r->ids[i] = ids[j];
 		r->pos[i] = llm->position + j;
 	}
-	*r->last = n - 1;
+	for (uint32_t i = 0; i < r->n_logits; i++)
+		r->last[i] = r->n_logits > 1 && i < n ? i : n - 1;
 	/* of a run that fails they are nobody's */
 	llm->logits = NULL;
 	ret = hearth_program_run(r->program);
@@ -121,17 +130,24 @@ static struct llm_runner *pick_runner(struct hearth_llm *llm, size_t n)
 	return &llm->runners[i];
 }
 
-int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
-		    const float **logits)
+static int check_feed(const struct hearth_llm *llm, size_t n)
 {
-	int ret;
-
 	if (!n)
 		return hearth_seterr(-EINVAL, "no token to feed");
 	if (n > llm->n_ctx - llm->position)
 		return hearth_seterr(-ENOSPC,
 				     "%zu tokens after %u exceed the context of %u",
 				     n, llm->position, llm->n_ctx);
+	return 0;
+}
+
+int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
+		    const float **logits)
+{
+	int ret = check_feed(llm, n);
+
+	if (ret)
+		return ret;
 	while (n) {
 		struct llm_runner *r = pick_runner(llm, n);
 		uint32_t part = n < r->rows ? n : r->rows;
@@ -145,6 +161,38 @@ int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
 	if (logits)
 		*logits = llm->logits;
 	return 0;
+}
+
+/* The logits of the @n tokens that were just fed, told one by one. */
+static int tell_each(struct hearth_llm *llm, const struct llm_runner *r, uint32_t n,
+		     int (*fn)(const float *logits, void *arg), void *arg)
+{
+	int ret = 0;
+
+	for (uint32_t i = 0; !ret && i < n; i++)
+		ret = fn(r->logits + (size_t)i * llm->hp.n_vocab, arg);
+	llm->logits = r->logits + (size_t)(n - 1) * llm->hp.n_vocab;
+	return ret;
+}
+
+int hearth_llm_eval_each(struct hearth_llm *llm, const int32_t *ids, size_t n,
+			 int (*fn)(const float *logits, void *arg), void *arg)
+{
+	uint32_t rows = llm->runners[llm->n_runners - 1].rows;
+	struct llm_runner *r = &llm->each;
+	int ret = check_feed(llm, n);
+
+	if (!ret && !r->program) {
+		rows = rows < HEARTH_EVAL_EACH ? rows : HEARTH_EVAL_EACH;
+		ret = runner_create(llm, rows, rows, r);
+	}
+	for (size_t at = 0, part; !ret && at < n; at += part) {
+		part = n - at < r->rows ? n - at : r->rows;
+		ret = step(llm, r, ids + at, part);
+		if (!ret)
+			ret = tell_each(llm, r, part, fn, arg);
+	}
+	return ret;
 }
 
 int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids, size_t n,

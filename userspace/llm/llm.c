@@ -62,9 +62,7 @@ int hearth_llm_open(const char *path, struct hearth_device *dev,
 		ret = llm_context_open(llm, dev, &o);
 	if (!ret) {
 		llm->sampler = llm_sampler_create(llm->hp.n_vocab);
-		llm->text_room = tok_stream_room(llm->tok);
-		llm->text = malloc(llm->text_room);
-		if (!llm->sampler || !llm->text)
+		if (!llm->sampler)
 			ret = hearth_seterr(-ENOMEM, "no memory for the sampler");
 	}
 	if (ret) {
@@ -79,7 +77,6 @@ void hearth_llm_close(struct hearth_llm *llm)
 {
 	if (!llm)
 		return;
-	free(llm->text);
 	llm_sampler_destroy(llm->sampler);
 	llm_context_close(llm);
 	tok_close(llm->tok);
@@ -146,54 +143,4 @@ int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id, char *buf,
 
 	return ret < 0 ? hearth_seterr(ret, "token %d: the vocabulary has %u", id,
 				       llm->hp.n_vocab) : ret;
-}
-
-/* ---- generation ---- */
-
-/* Choose the next token and spell it; 0, or 1 at the end of the text. */
-static int next_token(struct hearth_llm *llm, struct tok_stream *ts,
-		      bool ignore_eos, struct hearth_llm_token *t)
-{
-	int n;
-
-	t->logits = llm->logits;
-	t->id = llm_sampler_next(llm->sampler, llm->logits);
-	if (tok_is_eog(llm->tok, t->id) && !ignore_eos)
-		return 1;
-	n = tok_stream_put(ts, llm->tok, t->id, llm->text, llm->text_room);
-	if (n < 0)
-		return hearth_seterr(n, "token %d: %s", t->id, strerror(-n));
-	t->text = llm->text;
-	t->text_bytes = n;
-	return 0;
-}
-
-int hearth_llm_generate(struct hearth_llm *llm,
-			const struct hearth_generate_opts *opts,
-			int (*fn)(const struct hearth_llm_token *t, void *arg),
-			void *arg)
-{
-	HEARTH_OPTS_LOCAL(hearth_generate_opts, o, opts, ret);
-	struct hearth_llm_token t;
-	struct tok_stream ts;
-
-	if (ret)
-		return ret;
-	if (!llm->logits)
-		return hearth_seterr(-EINVAL, "nothing was fed before generate");
-	llm_sampler_start(llm->sampler, &o);
-	tok_stream_init(&ts, llm->tok, false);
-	/* 0 wraps, and the context is full long before it comes down to 1 */
-	for (uint32_t left = o.max_tokens; ; left--) {
-		ret = next_token(llm, &ts, o.ignore_eos, &t);
-		if (ret)
-			return ret < 0 ? ret : 0;
-		ret = fn(&t, arg);
-		/* the last token is not fed: nobody asks what follows it */
-		if (ret || left == 1 || llm->position == llm->n_ctx)
-			return ret;
-		ret = hearth_llm_eval(llm, &t.id, 1, NULL);
-		if (ret)
-			return ret;
-	}
 }

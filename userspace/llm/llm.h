@@ -14,6 +14,7 @@ struct llm_sampler;
 struct llm_runner {
 	struct hearth_program *program;
 	uint32_t rows;
+	uint32_t n_logits;	/* 1: of the last token; rows: of each */
 	int32_t *ids;
 	int32_t *pos;
 	int32_t *last;
@@ -30,15 +31,16 @@ struct hearth_llm {
 	/* of one token, then of more and more; all share what the first owns */
 	struct llm_runner runners[LLM_RUNNERS];
 	unsigned int n_runners;
+	/* a batch with the logits of each token; program NULL until they are wanted */
+	struct llm_runner each;
+	struct hearth_device *dev;
+	struct hearth_llm_opts opts;
 	/* what the cache holds: the first @position of n_ctx tokens */
 	int32_t *fed;
 	uint32_t position;
 	/* of the last token fed; NULL if nothing was fed */
 	const float *logits;
 	struct llm_sampler *sampler;
-	/* text of one token */
-	char *text;
-	size_t text_room;
 };
 
 /* Compile the steps, and the way back; 0, or -errno with the message set. */

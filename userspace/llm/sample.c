@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "hearth.h"
 #include "kernels/mathf.h"
 #include "llm/sample.h"
+#include "runtime/error.h"
 
 /* exp(-87) is the last that is not denormal: what is less likely is dropped */
 #define MIN_EXPONENT	(-87.0f)
+#define REPEAT_DEFAULT	64
 
 struct candidate {
 	float logit;
-	float p;
+	float p;	/* relative to the likeliest, which has 1 */
 	int32_t id;
 };
 
@@ -18,12 +23,16 @@ struct llm_sampler {
 	struct hearth_generate_opts opts;
 	uint64_t state;
 	uint32_t n_vocab;
+	/* the last tokens, as a ring; NULL if repeating is free */
+	int32_t *ring;
+	uint64_t n_told;
+	float *punished;
 	struct candidate list[];
 };
 
 struct llm_sampler *llm_sampler_create(uint32_t n_vocab)
 {
-	struct llm_sampler *s = malloc(sizeof(*s) +
+	struct llm_sampler *s = calloc(1, sizeof(*s) +
 				       (size_t)n_vocab * sizeof(s->list[0]));
 
 	if (s)
@@ -31,16 +40,61 @@ struct llm_sampler *llm_sampler_create(uint32_t n_vocab)
 	return s;
 }
 
+static void drop_ring(struct llm_sampler *s)
+{
+	free(s->ring);
+	free(s->punished);
+	s->ring = NULL;
+	s->punished = NULL;
+}
+
 void llm_sampler_destroy(struct llm_sampler *s)
 {
+	if (!s)
+		return;
+	drop_ring(s);
 	free(s);
 }
 
-void llm_sampler_start(struct llm_sampler *s,
-		       const struct hearth_generate_opts *opts)
+static int check(const struct hearth_generate_opts *o)
 {
+	if (!(o->temperature >= 0.0f && o->temperature <= 1e6f))
+		return hearth_seterr(-EINVAL, "temperature is %g: 0 to 1e6 is possible",
+				     o->temperature);
+	if (!(o->top_p >= 0.0f && o->top_p <= 1.0f))
+		return hearth_seterr(-EINVAL, "top_p is %g: 0 to 1 is possible", o->top_p);
+	if (!(o->min_p >= 0.0f && o->min_p <= 1.0f))
+		return hearth_seterr(-EINVAL, "min_p is %g: 0 to 1 is possible", o->min_p);
+	if (o->repeat_penalty != 0.0f &&
+	    !(o->repeat_penalty >= 0.01f && o->repeat_penalty <= 100.0f))
+		return hearth_seterr(-EINVAL, "repeat_penalty is %g: 0.01 to 100 is possible",
+				     o->repeat_penalty);
+	if (o->repeat_window > HEARTH_MAX_REPEAT_WINDOW)
+		return hearth_seterr(-EINVAL, "repeat_window is %u: at most %u are possible",
+				     o->repeat_window, HEARTH_MAX_REPEAT_WINDOW);
+	return 0;
+}
+
+int llm_sampler_start(struct llm_sampler *s,
+		      const struct hearth_generate_opts *opts)
+{
+	int ret = check(opts);
+
+	if (ret)
+		return ret;
 	s->opts = *opts;
 	s->state = opts->seed;
+	s->n_told = 0;
+	drop_ring(s);
+	if (opts->repeat_penalty == 0.0f || opts->repeat_penalty == 1.0f)
+		return 0;
+	if (!s->opts.repeat_window)
+		s->opts.repeat_window = REPEAT_DEFAULT;
+	s->ring = malloc(s->opts.repeat_window * sizeof(*s->ring));
+	s->punished = malloc((size_t)s->n_vocab * sizeof(*s->punished));
+	if (!s->ring || !s->punished)
+		return hearth_seterr(-ENOMEM, "no memory for %u logits", s->n_vocab);
+	return 0;
 }
 
 /* SplitMix64 (Steele, Lea, Flood 2014); the top 53 bits as [0, 1). */
@@ -64,16 +118,23 @@ static int32_t argmax(const float *logits, uint32_t n)
 	return best;
 }
 
-static int by_logit(const void *a, const void *b)
+/* A token that was told lately is less likely, once, however often it was. */
+static const float *punish(struct llm_sampler *s, const float *logits)
 {
-	const struct candidate *x = a, *y = b;
+	uint64_t n = s->n_told < s->opts.repeat_window ? s->n_told : s->opts.repeat_window;
+	float penalty = s->opts.repeat_penalty;
 
-	if (x->logit != y->logit)
-		return x->logit > y->logit ? -1 : 1;
-	return x->id < y->id ? -1 : 1;
+	memcpy(s->punished, logits, (size_t)s->n_vocab * sizeof(*logits));
+	for (uint64_t i = 0; i < n; i++) {
+		int32_t id = s->ring[i];
+
+		s->punished[id] = logits[id] > 0.0f ? logits[id] / penalty :
+						      logits[id] * penalty;
+	}
+	return s->punished;
 }
 
-/* Candidates by falling logit, ties by id. */
+/* What is likely enough, in the order of the ids. */
 static uint32_t collect(struct llm_sampler *s, const float *logits)
 {
 	float max = logits[argmax(logits, s->n_vocab)];
@@ -82,56 +143,115 @@ static uint32_t collect(struct llm_sampler *s, const float *logits)
 
 	for (uint32_t i = 0; i < s->n_vocab; i++) {
 		float x = (logits[i] - max) / t;
+		struct candidate c = { .logit = logits[i], .id = i };
 
-		if (x >= MIN_EXPONENT)
-			s->list[n++] = (struct candidate){
-				.logit = logits[i],
-				.p = hk_expf(x),
-				.id = i,
-			};
+		if (!(x >= MIN_EXPONENT))
+			continue;
+		c.p = hk_expf(x);
+		if (c.p >= s->opts.min_p)
+			s->list[n++] = c;
 	}
-	qsort(s->list, n, sizeof(s->list[0]), by_logit);
 	return n;
 }
 
-static uint32_t cut(struct llm_sampler *s, uint32_t n)
+/* Likelier ones first, of equal ones the lower id. */
+static bool before(const struct candidate *a, const struct candidate *b)
 {
-	const struct hearth_generate_opts *o = &s->opts;
-	double sum = 0.0, part = 0.0;
-	uint32_t i;
-
-	if (o->top_k && n > o->top_k)
-		n = o->top_k;
-	/* the likeliest has p = 1, so min_p needs no scaling */
-	while (n > 1 && s->list[n - 1].p < o->min_p)
-		n--;
-	if (!(o->top_p > 0.0f && o->top_p < 1.0f))
-		return n;
-	for (i = 0; i < n; i++)
-		sum += s->list[i].p;
-	for (i = 0; i < n && part < o->top_p * sum; i++)
-		part += s->list[i].p;
-	return i;
+	return a->logit != b->logit ? a->logit > b->logit : a->id < b->id;
 }
 
-int32_t llm_sampler_next(struct llm_sampler *s, const float *logits)
+static void sift(struct candidate *heap, uint32_t n, uint32_t i)
 {
-	double sum = 0.0, r;
-	uint32_t n, i;
+	struct candidate c = heap[i];
+	uint32_t down;
 
-	if (!(s->opts.temperature > 0.0f))
+	while ((down = 2 * i + 1) < n) {
+		if (down + 1 < n && before(&heap[down + 1], &heap[down]))
+			down++;
+		if (!before(&heap[down], &c))
+			break;
+		heap[i] = heap[down];
+		i = down;
+	}
+	heap[i] = c;
+}
+
+/*
+ * Of list[0] to list[n - 1] take the likeliest, until there are @most or their
+ * p sum up to @enough: from a heap, because few are wanted of many. They come
+ * to stand at the end of the list, the likeliest last. Returns their number.
+ */
+static uint32_t take(struct candidate *list, uint32_t n, uint32_t most, double enough)
+{
+	uint32_t taken = 0;
+	double sum = 0.0;
+
+	for (uint32_t i = n / 2; i-- > 0;)
+		sift(list, n, i);
+	while (taken < most && sum < enough) {
+		struct candidate top = list[0];
+
+		sum += top.p;
+		taken++;
+		list[0] = list[n - taken];
+		list[n - taken] = top;
+		sift(list, n - taken, 0);
+	}
+	return taken;
+}
+
+static double mass(const struct candidate *list, uint32_t n)
+{
+	double sum = 0.0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += list[i].p;
+	return sum;
+}
+
+/* One of them, each as often as its p says. */
+static int32_t draw(struct llm_sampler *s, const struct candidate *list, uint32_t n)
+{
+	double r = uniform(s) * mass(list, n);
+	uint32_t i;
+
+	for (i = 0; i + 1 < n; i++) {
+		r -= list[i].p;
+		if (r < 0.0)
+			break;
+	}
+	return list[i].id;
+}
+
+static int32_t choose(struct llm_sampler *s, const float *logits)
+{
+	const struct hearth_generate_opts *o = &s->opts;
+	struct candidate *list = s->list;
+	uint32_t n, k;
+
+	if (o->temperature == 0.0f)
 		return argmax(logits, s->n_vocab);
 	n = collect(s, logits);
 	if (!n)	/* nothing but NaN and infinities */
 		return argmax(logits, s->n_vocab);
-	n = cut(s, n);
-	for (i = 0; i < n; i++)
-		sum += s->list[i].p;
-	r = uniform(s) * sum;
-	for (i = 0; i + 1 < n; i++) {
-		r -= s->list[i].p;
-		if (r < 0.0)
-			break;
+	if (o->top_k && o->top_k < n) {
+		k = take(list, n, o->top_k, INFINITY);
+		list += n - k;
+		n = k;
 	}
-	return s->list[i].id;
+	if (o->top_p > 0.0f && o->top_p < 1.0f) {
+		k = take(list, n, n, o->top_p * mass(list, n));
+		list += n - k;
+		n = k;
+	}
+	return draw(s, list, n);
+}
+
+int32_t llm_sampler_next(struct llm_sampler *s, const float *logits)
+{
+	int32_t id = choose(s, s->ring ? punish(s, logits) : logits);
+
+	if (s->ring)
+		s->ring[s->n_told++ % s->opts.repeat_window] = id;
+	return id;
 }
