@@ -6,6 +6,7 @@
 #include <hw/hearth_cmd.h>
 
 #include "kernels/exec.h"
+#include "tools/info.h"
 #include "tools/tool.h"
 
 struct inspect_args {
@@ -147,19 +148,6 @@ static void print_device(const struct hearth_device *dev)
 	print_names("types   ", d.types, hk_type_name);
 }
 
-static void print_llm(const struct hearth_llm *llm)
-{
-	struct hearth_llm_info i = { .sz = sizeof(i) };
-
-	hearth_llm_get_info(llm, &i);
-	printf("model    %s (%s)\n", i.name, i.arch);
-	printf("shape    %u layers, width %u, vocabulary %u, trained context %u\n",
-	       i.n_layer, i.n_embd, i.n_vocab, i.n_ctx_model);
-	printf("memory   weights %s, KV cache of %u tokens %s, activations %s\n",
-	       human_bytes(i.weights_bytes), i.n_ctx, human_bytes(i.state_bytes),
-	       human_bytes(i.activation_bytes));
-}
-
 static void print_dims(const char *what, const struct hearth_tensor_opts *t)
 {
 	const char *type = hk_type_name(t->type);
@@ -221,14 +209,14 @@ int cmd_info(int argc, char **argv)
 	dev = open_device(&a.device);
 	if (!dev)
 		return 1;
-	if (a.model)
-		ret = open_model(a.model, dev, &m);
-	if (!ret && m.llm)
-		print_llm(m.llm);
-	else if (!ret && m.graph)
-		print_graph(&m);
-	else if (!ret)
+	if (!a.model)
 		print_device(dev);
+	else if (is_gguf(a.model))
+		ret = print_gguf(a.model, dev);
+	else
+		ret = open_model(a.model, dev, &m);
+	if (!ret && m.graph)
+		print_graph(&m);
 	close_model(&m);
 	hearth_device_close(dev);
 	return ret;

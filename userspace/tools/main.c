@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ static const struct {
 	{ "run", cmd_run, "stream text from a GGUF model" },
 	{ "bench", cmd_bench, "measure the speed of a GGUF model, and of this machine" },
 	{ "classify", cmd_classify, "run a TFLite classifier on a picture" },
+	{ "perplexity", cmd_perplexity, "tell how well a model foresees a text" },
 	{ "explain", cmd_explain, "tell for every op of a model where it runs, and why" },
 	{ "info", cmd_info, "describe the devices, or a model" },
 };
@@ -24,6 +26,15 @@ static void usage(FILE *f)
 	for (size_t i = 0; i < N_VERBS; i++)
 		fprintf(f, "  %-10s %s\n", verbs[i].name, verbs[i].what);
 	fprintf(f, "\n`hearth VERB --help' tells the options of a verb.\n");
+}
+
+/* A full disk, say: what could not be written is not a success. */
+static int end(int status)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return status;
+	fprintf(stderr, "hearth: standard output cannot be written: %s\n", strerror(errno));
+	return 1;
 }
 
 int main(int argc, char **argv)
@@ -47,7 +58,8 @@ int main(int argc, char **argv)
 			continue;
 		snprintf(name, sizeof(name), "hearth %s", argv[1]);
 		argv[1] = name;
-		return verbs[i].run(argc - 1, argv + 1);
+		argp_err_exit_status = 2;
+		return end(verbs[i].run(argc - 1, argv + 1));
 	}
 	fprintf(stderr, "hearth: there is no verb '%s'\n\n", argv[1]);
 	usage(stderr);

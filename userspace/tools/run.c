@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: MIT
-/* hearth run MODEL.gguf -p PROMPT */
+/* hearth run MODEL.gguf -p TEXT | --ask TEXT | --chat */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/digest.h"
-#include "tools/tool.h"
-
-struct run_args {
-	struct device_args device;
-	const char *model;
-	const char *prompt;
-	struct hearth_generate_opts gen;
-	struct hearth_llm_opts llm;
-	bool quiet;
-	bool ids;
-	bool digest;
-};
+#include "tools/run.h"
 
 enum {
 	OPT_TEMP = 256,
 	OPT_TOP_K,
 	OPT_TOP_P,
 	OPT_MIN_P,
+	OPT_REPEAT,
+	OPT_WINDOW,
 	OPT_SEED,
 	OPT_CTX,
 	OPT_BATCH,
@@ -30,23 +21,52 @@ enum {
 	OPT_IGNORE_EOS,
 	OPT_IDS,
 	OPT_DIGEST,
+	OPT_ASK,
+	OPT_CHAT,
+	OPT_SYSTEM,
+	OPT_TEMPLATE,
+	OPT_NO_THINK,
+	OPT_STOP,
 };
 
 static const struct argp_option options[] = {
 	{ "prompt", 'p', "TEXT", 0, "text to go on from (default: none)", 0 },
-	{ "tokens", 'n', "N", 0, "tokens to make (default: 128)", 0 },
-	{ "temperature", OPT_TEMP, "T", 0, "0: always the likeliest (default)", 1 },
-	{ "top-k", OPT_TOP_K, "K", 0, "choose among the K likeliest", 1 },
-	{ "top-p", OPT_TOP_P, "P", 0, "choose among the likeliest that sum up to P", 1 },
-	{ "min-p", OPT_MIN_P, "P", 0, "drop what is less likely than P times the likeliest", 1 },
-	{ "seed", OPT_SEED, "N", 0, "same seed, same text (default: 0)", 1 },
-	{ "ignore-eos", OPT_IGNORE_EOS, NULL, 0, "go on after an end token", 1 },
-	{ "context", OPT_CTX, "N", 0, "positions of the KV cache", 2 },
-	{ "batch", OPT_BATCH, "N", 0, "prompt tokens per step (default: 32)", 2 },
-	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default) or f32", 2 },
-	{ "quiet", 'q', NULL, 0, "the text alone", 3 },
-	{ "ids", OPT_IDS, NULL, 0, "print token ids in place of text", 3 },
-	{ "digest", OPT_DIGEST, NULL, 0, "print a digest of all logits", 3 },
+	{ "ask", OPT_ASK, "TEXT", 0, "one question, put as the model's chat template has it", 0 },
+	{ "chat", OPT_CHAT, NULL, 0,
+	  "a conversation: questions from standard input, one a line, until its end", 0 },
+	{ "tokens", 'n', "N", 0,
+	  "tokens to make (default: 128; with --ask and --chat as many as fit)", 0 },
+
+	{ NULL, 0, NULL, 0, "Conversations:", 1 },
+	{ "system", OPT_SYSTEM, "TEXT", 0, "what the model shall be (default: as its template has it)", 1 },
+	{ "template", OPT_TEMPLATE, "NAME", 0,
+	  "chat template; `list' names them (default: the model's own)", 1 },
+	{ "no-think", OPT_NO_THINK, NULL, 0, "qwen3: answer without a thought", 1 },
+
+	{ NULL, 0, NULL, 0, "Choice of tokens:", 2 },
+	{ "temperature", OPT_TEMP, "T", 0, "0: always the likeliest (default)", 2 },
+	{ "top-k", OPT_TOP_K, "K", 0, "choose among the K likeliest (default: 0, all)", 2 },
+	{ "top-p", OPT_TOP_P, "P", 0,
+	  "choose among the likeliest that sum up to P (default: 0, off)", 2 },
+	{ "min-p", OPT_MIN_P, "P", 0,
+	  "drop what is less likely than P times the likeliest (default: 0, off)", 2 },
+	{ "repeat-penalty", OPT_REPEAT, "X", 0,
+	  "divide the logits of what was said lately by X (default: 1, off)", 2 },
+	{ "repeat-window", OPT_WINDOW, "N", 0, "how many tokens are lately (default: 64)", 2 },
+	{ "seed", OPT_SEED, "N", 0, "same seed, same text (default: 0)", 2 },
+	{ "stop", OPT_STOP, "TEXT", 0, "end before this text; can be given 16 times", 2 },
+	{ "ignore-eos", OPT_IGNORE_EOS, NULL, 0, "go on after an end token", 2 },
+
+	{ NULL, 0, NULL, 0, "Memory:", 3 },
+	{ "context", OPT_CTX, "N", 0,
+	  "positions of the KV cache (default: the model's, at most 4096)", 3 },
+	{ "batch", OPT_BATCH, "N", 0, "prompt tokens of the largest step (default: 256)", 3 },
+	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default) or f32", 3 },
+
+	{ NULL, 0, NULL, 0, "Output:", 4 },
+	{ "quiet", 'q', NULL, 0, "the text alone", 4 },
+	{ "ids", OPT_IDS, NULL, 0, "print token ids in place of text", 4 },
+	{ "digest", OPT_DIGEST, NULL, 0, "print a digest of all logits", 4 },
 	{ 0 }
 };
 
@@ -57,6 +77,131 @@ static void parse_kv(struct argp_state *state, const char *arg, bool *f32)
 		argp_error(state, "--kv %s: f16 or f32 is needed", arg);
 }
 
+static void parse_stop(struct argp_state *state, const char *arg, struct run_args *a)
+{
+	if (a->gen.n_stop == MAX_STOPS)
+		argp_error(state, "--stop: more than %d", MAX_STOPS);
+	a->stop[a->gen.n_stop++] = arg;
+}
+
+static void parse_template(struct argp_state *state, const char *arg, struct run_args *a)
+{
+	const char *name;
+	bool list = !strcmp(arg, "list");
+
+	for (unsigned int i = 0; (name = hearth_chat_template_name(i)); i++) {
+		if (list)
+			puts(name);
+		if (!strcmp(name, arg))
+			a->format.template_name = name;
+	}
+	if (list)
+		exit(0);
+	if (!a->format.template_name)
+		argp_error(state, "--template %s: there is no such template; --template list names them",
+			   arg);
+}
+
+static error_t parse_choice(int key, char *arg, struct argp_state *state)
+{
+	struct hearth_generate_opts *gen = &((struct run_args *)state->input)->gen;
+
+	switch (key) {
+	case OPT_TEMP:
+		gen->temperature = parse_float(state, "temperature", arg, 0, 100);
+		return 0;
+	case OPT_TOP_K:
+		gen->top_k = parse_number(state, "top-k", arg, 0, 1u << 24);
+		return 0;
+	case OPT_TOP_P:
+		gen->top_p = parse_float(state, "top-p", arg, 0, 1);
+		return 0;
+	case OPT_MIN_P:
+		gen->min_p = parse_float(state, "min-p", arg, 0, 1);
+		return 0;
+	case OPT_REPEAT:
+		gen->repeat_penalty = parse_float(state, "repeat-penalty", arg, 0.01f, 100);
+		return 0;
+	case OPT_WINDOW:
+		gen->repeat_window = parse_number(state, "repeat-window", arg, 1,
+						  HEARTH_MAX_REPEAT_WINDOW);
+		return 0;
+	case OPT_SEED:
+		gen->seed = parse_number(state, "seed", arg, 0, ~0ul);
+		return 0;
+	case OPT_STOP:
+		parse_stop(state, arg, state->input);
+		return 0;
+	case OPT_IGNORE_EOS:
+		gen->ignore_eos = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_other(int key, char *arg, struct argp_state *state)
+{
+	struct run_args *a = state->input;
+
+	switch (key) {
+	case 'p':
+		a->prompt = arg;
+		return 0;
+	case OPT_ASK:
+		a->ask = arg;
+		return 0;
+	case OPT_CHAT:
+		a->chat = true;
+		return 0;
+	case 'n':
+		a->gen.max_tokens = parse_number(state, "tokens", arg, 1, 1u << 24);
+		return 0;
+	case OPT_SYSTEM:
+		a->system = arg;
+		return 0;
+	case OPT_TEMPLATE:
+		parse_template(state, arg, a);
+		return 0;
+	case OPT_NO_THINK:
+		a->format.no_think = true;
+		return 0;
+	case OPT_CTX:
+		a->llm.n_ctx = parse_number(state, "context", arg, 1, 1u << 24);
+		return 0;
+	case OPT_BATCH:
+		a->llm.n_batch = parse_number(state, "batch", arg, 1, 1024);
+		return 0;
+	case OPT_KV:
+		parse_kv(state, arg, &a->llm.kv_f32);
+		return 0;
+	case 'q':
+		a->quiet = true;
+		return 0;
+	case OPT_IDS:
+		a->ids = true;
+		return 0;
+	case OPT_DIGEST:
+		a->digest = true;
+		return 0;
+	default:
+		return parse_choice(key, arg, state);
+	}
+}
+
+static void check_together(struct argp_state *state, struct run_args *a)
+{
+	bool talks = a->chat || a->ask;
+
+	if (!!a->prompt + !!a->ask + a->chat > 1)
+		argp_error(state, "of --prompt, --ask and --chat one can be given");
+	if (!talks && (a->system || a->format.template_name || a->format.no_think))
+		argp_error(state, "--system, --template and --no-think need --ask or --chat");
+	if (!talks && !a->gen.max_tokens)
+		a->gen.max_tokens = 128;
+	a->gen.stop = a->stop;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct run_args *a = state->input;
@@ -64,83 +209,42 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &a->device;
-		break;
-	case 'p':
-		a->prompt = arg;
-		break;
-	case 'n':
-		a->gen.max_tokens = parse_number(state, "tokens", arg, 1, 1u << 24);
-		break;
-	case OPT_TEMP:
-		a->gen.temperature = parse_float(state, "temperature", arg, 0, 100);
-		break;
-	case OPT_TOP_K:
-		a->gen.top_k = parse_number(state, "top-k", arg, 0, 1u << 24);
-		break;
-	case OPT_TOP_P:
-		a->gen.top_p = parse_float(state, "top-p", arg, 0, 1);
-		break;
-	case OPT_MIN_P:
-		a->gen.min_p = parse_float(state, "min-p", arg, 0, 1);
-		break;
-	case OPT_SEED:
-		a->gen.seed = parse_number(state, "seed", arg, 0, ~0ul);
-		break;
-	case OPT_IGNORE_EOS:
-		a->gen.ignore_eos = true;
-		break;
-	case OPT_CTX:
-		a->llm.n_ctx = parse_number(state, "context", arg, 1, 1u << 24);
-		break;
-	case OPT_BATCH:
-		a->llm.n_batch = parse_number(state, "batch", arg, 1, 1024);
-		break;
-	case OPT_KV:
-		parse_kv(state, arg, &a->llm.kv_f32);
-		break;
-	case 'q':
-		a->quiet = true;
-		break;
-	case OPT_IDS:
-		a->ids = true;
-		break;
-	case OPT_DIGEST:
-		a->digest = true;
-		break;
+		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num)
-			argp_usage(state);
+			argp_error(state, "one model is run at a time: '%s' is one too many", arg);
 		a->model = arg;
-		break;
+		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_usage(state);
-		break;
+		argp_error(state, "which model? A GGUF file is needed");
+		return 0;
+	case ARGP_KEY_END:
+		check_together(state, a);
+		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_other(key, arg, state);
 	}
-	return 0;
 }
 
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "MODEL.gguf",
-	.doc = "Stream text from a GGUF model.",
+	.doc = "Stream text from a GGUF model."
+	       "\v"
+	       "Examples:\n"
+	       "  hearth run story.gguf -p 'Once upon a time'\n"
+	       "  hearth run chat.gguf --ask 'What is a hearth?'\n"
+	       "  hearth run chat.gguf --chat --system 'Answer in one sentence.'",
 	.children = device_children,
 };
 
-struct stream {
-	const struct run_args *args;
-	uint32_t n_vocab;
-	unsigned int tokens;
-	struct digest digest;
-};
-
-static int put_token(const struct hearth_llm_token *t, void *arg)
+int put_token(const struct hearth_llm_token *t, void *arg)
 {
 	struct stream *s = arg;
 
 	s->tokens++;
+	s->end = t->end;
 	if (s->args->digest)
 		digest_add(&s->digest, t->logits,
 			   s->n_vocab * sizeof(*t->logits));
@@ -148,29 +252,62 @@ static int put_token(const struct hearth_llm_token *t, void *arg)
 		printf("%d\n", t->id);
 	else
 		fwrite(t->text, 1, t->text_bytes, stdout);
-	fflush(stdout);
-	return 0;
+	if (fflush(stdout) || ferror(stdout))
+		return -EIO;
+	return s->also ? s->also(t, s->arg) : 0;
+}
+
+void print_speed(const struct speed *s)
+{
+	fprintf(stderr, "speed:   prompt %zu tokens, %.1f/s", s->prompt,
+		s->prompt_s > 0 ? s->prompt / s->prompt_s : 0.0);
+	if (s->reused)
+		fprintf(stderr, " (and %zu kept from before)", s->reused);
+	fprintf(stderr, "; text %zu tokens, %.1f tokens/s\n", s->text,
+		s->steps ? s->steps / s->text_s : 0.0);
+}
+
+/* Tokens of the prompt, by one of two ways; NULL after a message. */
+static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *n)
+{
+	const char *prompt = a->prompt ? a->prompt : "";
+	const struct hearth_chat_message m[2] = {
+		{ "system", a->system }, { "user", a->ask },
+	};
+	int32_t *ids = NULL;
+
+	for (size_t cap = 0; ; cap = *n) {
+		*n = a->ask ? hearth_llm_chat_format(llm, &a->format, m + !a->system,
+						     1 + !!a->system, ids, cap) :
+			      hearth_llm_tokenize(llm, prompt, strlen(prompt), true, ids, cap);
+		if (*n < 0)
+			fail("prompt");
+		else if (!*n)
+			fprintf(stderr, "hearth: this model cannot begin with nothing: give --prompt\n");
+		if (ids || *n <= 0)
+			break;
+		ids = calloc(*n, sizeof(*ids));
+		if (!ids)
+			break;
+	}
+	if (ids && *n > 0)
+		return ids;
+	free(ids);
+	return NULL;
 }
 
 /* Returns the number of tokens; 0 after a message. */
-static size_t feed_prompt(struct hearth_llm *llm, const char *prompt)
+static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm)
 {
-	size_t len = strlen(prompt);
-	int n = hearth_llm_tokenize(llm, prompt, len, true, NULL, 0);
-	int32_t *ids;
+	int n;
+	int32_t *ids = make_ids(a, llm, &n);
 
-	if (!n)
-		fprintf(stderr, "hearth: this model cannot begin with nothing: give --prompt\n");
-	if (n < 0)
-		fail("prompt");
-	ids = n > 0 ? calloc(n, sizeof(*ids)) : NULL;
-	if (!ids)
-		return 0;
-	hearth_llm_tokenize(llm, prompt, len, true, ids, n);
-	if (hearth_llm_eval(llm, ids, n, NULL)) {
+	if (ids && hearth_llm_eval(llm, ids, n, NULL)) {
 		fail("prompt of %d tokens", n);
 		n = 0;
 	}
+	if (!ids)
+		n = 0;
 	free(ids);
 	return n;
 }
@@ -195,28 +332,30 @@ static void print_model(const struct hearth_llm_info *i,
 static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 		       struct stream *s)
 {
-	double t0 = now_seconds(), t1, t2;
+	struct speed speed = { 0 };
+	double t0 = now_seconds(), t1;
 	char text[DIGEST_TEXT];
-	size_t n_prompt = feed_prompt(llm, a->prompt);
+	int ret;
 
-	if (!n_prompt)
+	speed.prompt = feed_prompt(a, llm);
+	if (!speed.prompt)
 		return 1;
 	t1 = now_seconds();
-	if (!a->ids)
+	if (!a->ids && a->prompt)
 		fputs(a->prompt, stdout);
-	if (hearth_llm_generate(llm, &a->gen, put_token, s)) {
-		putchar('\n');
-		return fail("%s", a->model);
-	}
-	t2 = now_seconds();
+	ret = hearth_llm_generate(llm, &a->gen, put_token, s);
+	speed.text_s = now_seconds() - t1;
 	if (!a->ids)
 		putchar('\n');
+	if (ret)
+		return ret == -EIO && ferror(stdout) ? 1 : fail("%s", a->model);
 	fflush(stdout);
 	/* the first token comes with the prompt: it took no step of its own */
+	speed.prompt_s = t1 - t0;
+	speed.text = s->tokens;
+	speed.steps = s->tokens - 1;
 	if (!a->quiet)
-		fprintf(stderr, "speed:   prompt %zu tokens, %.1f/s; text %u tokens, %.1f tokens/s\n",
-			n_prompt, n_prompt / (t1 - t0), s->tokens,
-			s->tokens > 1 ? (s->tokens - 1) / (t2 - t1) : 0.0);
+		print_speed(&speed);
 	if (a->digest)
 		fprintf(stderr, "digest:  %s\n", digest_text(&s->digest, text));
 	return 0;
@@ -230,7 +369,7 @@ static int run_model(const struct run_args *a, struct hearth_device *dev)
 	int ret;
 
 	if (hearth_llm_open(a->model, dev, &a->llm, &llm))
-		return fail("cannot open the model");
+		return fail_model(a->model);
 	hearth_llm_get_info(llm, &info);
 	s.n_vocab = info.n_vocab;
 	digest_init(&s.digest);
@@ -238,7 +377,7 @@ static int run_model(const struct run_args *a, struct hearth_device *dev)
 		print_model(&info, dev);
 		print_engines(hearth_llm_program(llm));
 	}
-	ret = stream_text(a, llm, &s);
+	ret = a->chat ? talk(a, llm) : stream_text(a, llm, &s);
 	hearth_llm_close(llm);
 	return ret;
 }
@@ -246,8 +385,8 @@ static int run_model(const struct run_args *a, struct hearth_device *dev)
 int cmd_run(int argc, char **argv)
 {
 	struct run_args a = {
-		.prompt = "",
-		.gen = { .sz = sizeof(a.gen), .max_tokens = 128 },
+		.format = { .sz = sizeof(a.format) },
+		.gen = { .sz = sizeof(a.gen) },
 		.llm = { .sz = sizeof(a.llm) },
 	};
 	struct hearth_device *dev;

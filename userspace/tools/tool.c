@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "tools/tool.h"
@@ -71,6 +72,42 @@ int fail(const char *fmt, ...)
 	vfprintf(stderr, fmt, ap);
 	va_end(ap);
 	fprintf(stderr, "%s%s\n", *why ? ": " : "", why);
+	return 1;
+}
+
+/* What a file is that is no GGUF file, as far as its beginning tells. */
+static const char *what_else(const char *path)
+{
+	char magic[8] = "";
+	struct stat st;
+	FILE *f = NULL;
+	size_t n = 0;
+
+	if (!stat(path, &st) && S_ISREG(st.st_mode))
+		f = fopen(path, "rb");
+	if (f) {
+		n = fread(magic, 1, sizeof(magic), f);
+		fclose(f);
+	}
+	if (n == 8 && !memcmp(magic + 4, "TFL3", 4))
+		return "a TFLite file: `hearth classify' runs these";
+	if (n == 8 && !memcmp(magic, "PK\3\4", 4))
+		return "a zip or PyTorch file: convert it to GGUF first";
+	if (n == 8 && magic[7] == 0 && !memcmp(magic + 3, "\0\0\0", 3))
+		return "perhaps a safetensors file: convert it to GGUF first";
+	if (n == 8 && !memcmp(magic, "version ", 8))
+		return "a Git LFS pointer: `git lfs pull' fetches the model itself";
+	return NULL;
+}
+
+int fail_model(const char *path)
+{
+	const char *what;
+
+	fail("cannot open the model");
+	what = what_else(path);
+	if (what)
+		fprintf(stderr, "hearth: it is %s\n", what);
 	return 1;
 }
 

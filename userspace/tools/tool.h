@@ -14,6 +14,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_perplexity(int argc, char **argv);
 
 /* Options of every verb that opens a device. */
 struct device_args {
@@ -31,6 +32,12 @@ struct hearth_device *open_device(const struct device_args *args);
 /* "hearth: ..." and hearth_errmsg() on stderr; returns 1, for main(). */
 __attribute__((format(printf, 1, 2)))
 int fail(const char *fmt, ...);
+
+/*
+ * The same for a model file that could not be opened, and where it is something
+ * else than a GGUF file, what that is.
+ */
+int fail_model(const char *path);
 
 /* Parse an option's number; exits by argp_error() if it is none in range. */
 unsigned long parse_number(struct argp_state *state, const char *name,
