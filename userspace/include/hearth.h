@@ -77,9 +77,17 @@ struct hearth_queue;
 
 struct hearth_device_opts {
 	size_t sz;
-	/** threads: CPU threads for what runs on the CPU; 0 = one per core. */
+	/**
+	 * threads: CPU threads for what runs on the CPU, the caller's included;
+	 * 0 = one per big core that the caller may run on. Where cores differ
+	 * (cpu_capacity in sysfs), the threads keep to the largest.
+	 */
 	unsigned int threads;
-	/** isa: "plain", "avx2", ...; NULL = the fastest that the CPU has. */
+	/**
+	 * isa: "plain", "avx2", "avx512", ...; NULL = what HEARTH_ISA in the
+	 * environment names, or else the fastest that the CPU has. A name that is
+	 * unknown, or that the CPU lacks, is -EINVAL. All give the same bits.
+	 */
 	const char *isa;
 	size_t :0;
 };
@@ -347,31 +355,14 @@ enum hearth_op {
 	 * the frequencies, a constant f32 (rope_dims / 2)]; opts.rope
 	 */
 	HEARTH_ROPE,
-	/**
-	 * [src f32 (rows, kv_heads, head_dim), pos i32 (rows)] -> state of
-	 * f32, f16 or q8_0 (kv_heads, ctx, head_dim)
-	 */
+	/** [src f32 (rows, kv_heads, head_dim), pos i32 (rows)] -> state */
 	HEARTH_KV_WRITE,
-	/**
-	 * [q (rows, heads, head_dim), k state, v state, pos i32 (rows)];
-	 * opts.scale, opts.window, opts.softcap
-	 */
+	/** [q (rows, heads, head_dim), k state, v state, pos i32 (rows)] */
 	HEARTH_ATTENTION,
 	/** [gate f32, up f32]; silu(gate) * up */
 	HEARTH_SWIGLU,
 	/** [src f32 (rows, n)] -> i32 (rows) */
 	HEARTH_ARGMAX,
-	/** [gate f32, up f32]; gelu(gate) * up, by tanh */
-	HEARTH_GEGLU,
-	/** [src f32]; opts.softcap * tanh(src / opts.softcap) */
-	HEARTH_SOFTCAP,
-	/**
-	 * [shift i32 (3): first, by, n; none or divisors as for ROPE] -> state
-	 * (kv_heads, ctx, head_dim). Entries first + by to first + by + n - 1
-	 * move down by as many positions. Turned back by them if
-	 * opts.rope_base is not 0; the rest of opts.rope then as for ROPE.
-	 */
-	HEARTH_KV_SHIFT,
 };
 
 enum hearth_padding {
@@ -418,10 +409,6 @@ struct hearth_op_opts {
 	uint32_t rope_ctx;
 	/* ROPE: multiplies what is rotated; 0 = 1 */
 	float rope_magnitude;
-	/* ATTENTION: positions that a row attends to, its own included; 0 = all */
-	uint32_t window;
-	/* SOFTCAP; ATTENTION: of the scores, 0 = none */
-	float softcap;
 	size_t :0;
 };
 
