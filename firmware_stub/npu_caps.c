@@ -141,6 +141,9 @@ static const struct type_fields type_fields[HEARTH_OP_COUNT] = {
 	[HEARTH_OP_MATMUL] = { { "type" }, { FIELD(matmul, type) } },
 	[HEARTH_OP_KV_WRITE] = { { "type" }, { FIELD(kv_write, type) } },
 	[HEARTH_OP_ATTENTION] = { { "type" }, { FIELD(attention, type) } },
+	[HEARTH_OP_ATTENTION_2] = { { "type" }, { FIELD(attention_2, base.type) } },
+	[HEARTH_OP_KV_WRITE_Q] = { { "type" }, { FIELD(kv_write, type) } },
+	[HEARTH_OP_KV_SHIFT] = { { "type" }, { FIELD(kv_shift, type) } },
 };
 
 /* @cmd is whole: cmd->bytes of it are there. */

@@ -520,14 +520,52 @@ static void caches_are_checked(void **state)
 
 	refused(HEARTH_KV_WRITE, a, NULL, "'a' is not a state", kv, pos);
 	refused(HEARTH_KV_WRITE, k4, NULL, "'k4' is (4, 16, 8): (3, 16, 8)", kv, pos);
-	refused(HEARTH_KV_WRITE, i, NULL, "'i' is of type i8: f16 or f32", kv, pos);
+	refused(HEARTH_KV_WRITE, i, NULL, "'i' is of type i8: f16, f32 or q8_0", kv, pos);
 	refused(HEARTH_ATTENTION, y, NULL, "'kv' is not a state", q, kv, v, pos);
 	refused(HEARTH_ATTENTION, y, NULL, "'half' is of type f16: f32", q, k, half, pos);
 	refused(HEARTH_ATTENTION, y, NULL, "'v' is (3, 16, 8): (4, 16, 8)", q, k4, v, pos);
 	refused(HEARTH_ATTENTION, y, NULL, "6 heads must be a multiple of 4", q, k4, k4, pos);
 	refused(HEARTH_ATTENTION, y, &bad, "scale is nan", q, k, v, pos);
+	bad = (struct hearth_op_opts){ .sz = sizeof(bad), .softcap = -1 };
+	refused(HEARTH_ATTENTION, y, &bad, "softcap is -1", q, k, v, pos);
+	bad = (struct hearth_op_opts){ .sz = sizeof(bad), .window = (1 << 24) + 1 };
+	refused(HEARTH_ATTENTION, y, &bad, "window is 16777217: at most 16777216", q, k, v, pos);
 	gm_op(g, HEARTH_KV_WRITE, INPUTS(kv, pos), k, NULL);
 	gm_op(g, HEARTH_ATTENTION, INPUTS(q, k, v, pos), y, NULL);
+}
+
+static void shifts_are_checked(void **state)
+{
+	hearth_tensor v = gm_tensor(g, "v", HEARTH_TYPE_I32, IN, DIMS(3)), x = f32("x", IN, DIMS(3));
+	hearth_tensor v4 = gm_tensor(g, "v4", HEARTH_TYPE_I32, IN, DIMS(4));
+	hearth_tensor k = f32("k", STATE, DIMS(3, 16, 8)), a = f32("a", ACT, DIMS(3, 16, 8));
+	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 10000, .rope_dims = 10);
+
+	refused(HEARTH_KV_SHIFT, k, NULL, "'x' is of type f32: i32", x);
+	refused(HEARTH_KV_SHIFT, k, NULL, "'v4' is (4): 3 are wanted", v4);
+	refused(HEARTH_KV_SHIFT, a, NULL, "'a' is not a state", v);
+	refused(HEARTH_KV_SHIFT, k, &o, "rope_dims is 10: an even number, at most 8", v);
+	o.rope_dims = 0;
+	o.rope_base = -1;
+	refused(HEARTH_KV_SHIFT, k, &o, "rope_base is -1", v);
+	o.rope_base = 10000;
+	refused(HEARTH_KV_SHIFT, k, &o, "factors 'x' are not a constant", v, x);
+	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v), k, &o);
+}
+
+static void caps_are_checked(void **state)
+{
+	hearth_tensor x = f32("x", IN, DIMS(2, 8)), y = f32("y", ACT, DIMS(2, 8));
+	hearth_tensor y3 = f32("y3", ACT, DIMS(3, 8)), b = i8("b", IN, DIMS(2, 8));
+	HEARTH_OPTS(hearth_op_opts, o, .softcap = INFINITY);
+
+	refused(HEARTH_SOFTCAP, y, NULL, "softcap is 0", x);
+	refused(HEARTH_SOFTCAP, y, &o, "softcap is inf", x);
+	o.softcap = 30;
+	refused(HEARTH_SOFTCAP, y, &o, "'b' is of type i8: f32", b);
+	refused(HEARTH_SOFTCAP, y3, &o, "'y3' is (3, 8): (2, 8)", x);
+	refused(HEARTH_GEGLU, y3, NULL, "'y3' is (3, 8)", x, x);
+	gm_op(g, HEARTH_SOFTCAP, INPUTS(x), y, &o);
 }
 
 static void weights_need_a_descriptor(void **state)
@@ -566,6 +604,8 @@ int main(void)
 		TEST(norms_and_gates_are_checked),
 		TEST(ropes_are_checked),
 		TEST(caches_are_checked),
+		TEST(shifts_are_checked),
+		TEST(caps_are_checked),
 		TEST(weights_need_a_descriptor),
 	};
 

@@ -539,18 +539,29 @@ static hearth_tensor unary(enum hearth_op op, const uint32_t *dims, const hearth
 }
 
 struct step {
-	hearth_tensor ids, pos, y, best, gated;
+	hearth_tensor ids, pos, y, best, gated, capped, kc;
 };
+
+/* What changes from model to model */
+struct variant {
+	bool halves, gelu;
+	uint32_t window;
+	float cap;
+};
+
+#define LOGIT_CAP	0.5f
 
 static const float factors[HEAD / 2] = { 1, 2.5f };
 #define MAGNITUDE	1.25
 
 /* One head of keys and values for two of queries */
-static struct step make_step(bool halves)
+static struct step make_step(const struct variant *m)
 {
 	HEARTH_OPTS(hearth_op_opts, norm, .eps = 1e-5f);
-	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = halves,
+	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = m->halves,
 		    .rope_magnitude = MAGNITUDE);
+	HEARTH_OPTS(hearth_op_opts, attend, .window = m->window, .softcap = m->cap);
+	HEARTH_OPTS(hearth_op_opts, logits, .softcap = LOGIT_CAP);
 	hearth_tensor div = gm_const(g, "factors", F32, DIMS(HEAD / 2), factors);
 	hearth_tensor ids = gm_tensor(g, "ids", I32, IN, DIMS(1));
 	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1)), x, q, k, v, kc, vc;
@@ -576,24 +587,28 @@ static struct step make_step(bool halves)
 	gm_op(g, HEARTH_KV_WRITE, INPUTS(k, pos), kc, NULL);
 	gm_op(g, HEARTH_KV_WRITE, INPUTS(v, pos), vc, NULL);
 	s.y = f32("y", OUT, DIMS(1, HEADS, HEAD));
-	gm_op(g, HEARTH_ATTENTION, INPUTS(q, kc, vc, pos), s.y, NULL);
+	gm_op(g, HEARTH_ATTENTION, INPUTS(q, kc, vc, pos), s.y, &attend);
+	s.kc = kc;
 	s.gated = f32("gated", OUT, DIMS(1, HEADS, HEAD));
-	gm_op(g, HEARTH_SWIGLU, INPUTS(s.y, s.y), s.gated, NULL);
+	gm_op(g, m->gelu ? HEARTH_GEGLU : HEARTH_SWIGLU, INPUTS(s.y, s.y), s.gated, NULL);
+	s.capped = f32("capped", OUT, DIMS(1, HEADS, HEAD));
+	gm_op(g, HEARTH_SOFTCAP, INPUTS(s.y), s.capped, &logits);
 	s.best = gm_tensor(g, "best", I32, OUT, DIMS(1));
 	gm_op(g, HEARTH_ARGMAX, INPUTS(unary(HEARTH_RESHAPE, DIMS(1, DIM), INPUTS(s.y), NULL)),
 	      s.best, NULL);
 	return s;
 }
 
-static void rotate(double *x, int pos, bool halves)
+/* Turns forward by @pos, with the magnitude, or back without it */
+static void rotate(double *x, int pos, bool halves, double magnitude)
 {
 	for (int i = 0; i < HEAD / 2; i++) {
 		double angle = pos * pow(100, -2.0 * i / HEAD) / factors[i];
 		double *a = &x[halves ? i : 2 * i], *b = &x[halves ? i + HEAD / 2 : 2 * i + 1];
 		double c = *a * cos(angle) - *b * sin(angle);
 
-		*b = (*a * sin(angle) + *b * cos(angle)) * MAGNITUDE;
-		*a = c * MAGNITUDE;
+		*b = (*a * sin(angle) + *b * cos(angle)) * magnitude;
+		*a = c * magnitude;
 	}
 }
 
@@ -609,7 +624,7 @@ static void multiply(double *y, const double *x, const float *w, int n)
 static double keys[CTX][HEAD], values[CTX][HEAD];
 
 /* The same in doubles */
-static void expect_step(int id, int pos, bool halves, double *y)
+static void expect_step(int id, int pos, const struct variant *m, double *y)
 {
 	double x[DIM], q[DIM], squares = 0;
 
@@ -620,27 +635,88 @@ static void expect_step(int id, int pos, bool halves, double *y)
 	multiply(q, x, wq, DIM);
 	multiply(keys[pos], x, wk, HEAD);
 	multiply(values[pos], x, wv, HEAD);
-	rotate(q, pos, halves);
-	rotate(q + HEAD, pos, halves);
-	rotate(keys[pos], pos, halves);
+	rotate(q, pos, m->halves, MAGNITUDE);
+	rotate(q + HEAD, pos, m->halves, MAGNITUDE);
+	rotate(keys[pos], pos, m->halves, MAGNITUDE);
 	memset(y, 0, DIM * sizeof(*y));
 	for (int h = 0; h < HEADS; h++) {
+		int first = m->window && pos >= (int)m->window ? pos + 1 - (int)m->window : 0;
 		double score[CTX], sum = 0;
 
-		for (int t = 0; t <= pos; t++) {
+		for (int t = first; t <= pos; t++) {
 			score[t] = 0;
 			for (int i = 0; i < HEAD; i++)
 				score[t] += q[h * HEAD + i] * keys[t][i];
-			score[t] = exp(score[t] / sqrt(HEAD));
+			score[t] = score[t] / sqrt(HEAD);
+			score[t] = exp(m->cap > 0 ? m->cap * tanh(score[t] / m->cap) : score[t]);
 			sum += score[t];
 		}
-		for (int t = 0; t <= pos; t++)
+		for (int t = first; t <= pos; t++)
 			for (int i = 0; i < HEAD; i++)
 				y[h * HEAD + i] += score[t] / sum * values[t][i];
 	}
 }
 
-static void check_steps(bool halves)
+static double activated(double x, bool gelu)
+{
+	return gelu ? x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))) :
+		      x * logistic(x);
+}
+
+/* What is left of the cache after its entries moved from @first + @by to @first */
+static void check_shifted(const struct step *s, const struct variant *m, int first, int by)
+{
+	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = m->halves);
+	HEARTH_OPTS(hearth_compile_opts, share, .share = p);
+	const float *k = data(s->kc);
+	struct hearth_program *shift;
+	struct hearth_graph *old = g;
+	hearth_tensor v;
+
+	assert_int_equal(hearth_graph_create(&g), 0);
+	v = gm_tensor(g, "shift", I32, IN, DIMS(3));
+	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v, gm_const(g, "factors", F32, DIMS(HEAD / 2), factors)),
+	      f32("k", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD)), &rope);
+	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v), f32("v", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD)), NULL);
+	if (hearth_compile(g, dev, &share, &shift))
+		fail_msg("%s", hearth_errmsg());
+	memcpy(hearth_program_data(shift, v, NULL), (int32_t[]){ first, by, CTX - by - first }, 12);
+	assert_int_equal(hearth_program_run(shift), 0);
+	for (int t = 0; t < CTX - by; t++) {
+		double want[HEAD];
+
+		memcpy(want, keys[t < first ? t : t + by], sizeof(want));
+		rotate(want, t < first ? 0 : -by, m->halves, 1);
+		for (int i = 0; i < HEAD; i++)
+			assert_true(fabs(k[t * HEAD + i] - want[i]) < 1e-5);
+	}
+	hearth_program_destroy(shift);
+	hearth_graph_destroy(g);
+	g = old;
+}
+
+static void check_step(const struct step *s, const struct variant *m, int pos)
+{
+	const float *y = data(s->y), *gated = data(s->gated), *capped = data(s->capped);
+	double want[DIM];
+	int best = 0;
+
+	*(int32_t *)data(s->ids) = pos * 3 % VOCAB;
+	*(int32_t *)data(s->pos) = pos;
+	run();
+	expect_step(pos * 3 % VOCAB, pos, m, want);
+	for (int i = 0; i < DIM; i++) {
+		if (fabs(y[i] - want[i]) > 1e-5)
+			fail_msg("position %d, element %d: %g, %g was expected", pos, i,
+				 (double)y[i], want[i]);
+		assert_true(fabs(gated[i] - want[i] * activated(want[i], m->gelu)) < 1e-5);
+		assert_true(fabs(capped[i] - LOGIT_CAP * tanh(want[i] / LOGIT_CAP)) < 1e-5);
+		best = y[i] > y[best] ? i : best;
+	}
+	assert_int_equal(*(int32_t *)data(s->best), best);
+}
+
+static void check_steps(const struct variant *m)
 {
 	struct step s;
 
@@ -649,34 +725,25 @@ static void check_steps(bool halves)
 	fill(wq, DIM * DIM);
 	fill(wk, HEAD * DIM);
 	fill(wv, HEAD * DIM);
-	s = make_step(halves);
+	s = make_step(m);
 	compile();
-	for (int pos = 0; pos < CTX; pos++) {
-		const float *y = data(s.y), *gated = data(s.gated);
-		double want[DIM];
-		int best = 0;
-
-		*(int32_t *)data(s.ids) = pos * 3 % VOCAB;
-		*(int32_t *)data(s.pos) = pos;
-		run();
-		expect_step(pos * 3 % VOCAB, pos, halves, want);
-		for (int i = 0; i < DIM; i++) {
-			if (fabs(y[i] - want[i]) > 1e-5)
-				fail_msg("position %d, element %d: %g, %g was expected", pos, i,
-					 (double)y[i], want[i]);
-			assert_true(fabs(gated[i] - want[i] * want[i] * logistic(want[i])) < 1e-5);
-			best = y[i] > y[best] ? i : best;
-		}
-		assert_int_equal(*(int32_t *)data(s.best), best);
-	}
+	for (int pos = 0; pos < CTX; pos++)
+		check_step(&s, m, pos);
+	check_shifted(&s, m, 1, 2);
 }
 
 static void transformers_attend(void **state)
 {
-	check_steps(false);
-	destroy_graph(NULL);
-	make_graph(NULL);
-	check_steps(true);
+	static const struct variant variants[] = {
+		{ .halves = false }, { .halves = true }, { .gelu = true, .window = 2 },
+		{ .cap = 0.25f, .halves = true, .window = 1 }, { .window = CTX, .cap = 30 },
+	};
+
+	for (size_t i = 0; i < sizeof(variants) / sizeof(*variants); i++) {
+		check_steps(&variants[i]);
+		destroy_graph(NULL);
+		make_graph(NULL);
+	}
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, make_graph, destroy_graph)

@@ -269,7 +269,7 @@ static const uint8_t kinds[] = {
 	HEARTH_CONCAT, HEARTH_MEAN, HEARTH_QUANTIZE, HEARTH_RELU, HEARTH_RELU6, HEARTH_LOGISTIC,
 	HEARTH_TANH, HEARTH_LEAKY_RELU, HEARTH_HARD_SWISH, HEARTH_GET_ROWS, HEARTH_MATMUL,
 	HEARTH_RMS_NORM, HEARTH_ROPE, HEARTH_KV_WRITE, HEARTH_ATTENTION, HEARTH_SWIGLU,
-	HEARTH_ARGMAX, 200,
+	HEARTH_ARGMAX, HEARTH_GEGLU, HEARTH_SOFTCAP, HEARTH_KV_SHIFT, 200,
 };
 
 static void add_op(struct hearth_graph *g, struct reader *r)
@@ -287,7 +287,8 @@ static void add_op(struct hearth_graph *g, struct reader *r)
 		.beta = real(r), .alpha = real(r), .eps = real(r), .scale = real(r),
 		.rope_dims = number(r) & ~1u, .rope_halves = byte(r) % 2,
 		.rope_base = 1 + real(r), .rope_freq_scale = real(r),
-		.rope_ctx = number(r));
+		.rope_ctx = number(r), .rope_magnitude = real(r),
+		.window = number(r), .softcap = real(r));
 
 	if (!g->n_tensors)
 		return;
@@ -456,10 +457,11 @@ static void call_rows(struct hearth_graph *g, struct reader *r, struct call *c)
 	c->type = HEARTH_TYPE_F32;
 	c->s = SHAPE(rows, n);
 	c->o.eps = 1e-5f;
+	c->o.softcap = 2;
 	c->in[0] = value(g, r, HEARTH_TYPE_F32, c->s);
 	if (c->kind == HEARTH_RMS_NORM)
 		c->in[c->n++] = value(g, r, HEARTH_TYPE_F32, SHAPE(n));
-	if (c->kind == HEARTH_SWIGLU)
+	if (c->kind == HEARTH_SWIGLU || c->kind == HEARTH_GEGLU)
 		c->in[c->n++] = value(g, r, HEARTH_TYPE_F32, c->s);
 	if (c->kind == HEARTH_ARGMAX) {
 		c->type = HEARTH_TYPE_I32;
@@ -469,11 +471,15 @@ static void call_rows(struct hearth_graph *g, struct reader *r, struct call *c)
 
 static void call_attention(struct hearth_graph *g, struct reader *r, struct call *c)
 {
+	static const uint8_t caches[] = { HEARTH_TYPE_F32, HEARTH_TYPE_F16, HEARTH_TYPE_Q8_0 };
 	uint32_t rows = 1 + byte(r) % 2, heads = 1 + byte(r) % 2, size = 2 * dim(r);
-	unsigned int type = byte(r) % 2 ? HEARTH_TYPE_F32 : HEARTH_TYPE_F16;
+	unsigned int type = caches[byte(r) % 3];
 	hearth_tensor pos = value(g, r, HEARTH_TYPE_I32, SHAPE(rows));
-	struct shape cache = SHAPE(heads, 4, size);
+	struct shape cache;
 
+	if (type == HEARTH_TYPE_Q8_0)
+		size = 32;
+	cache = SHAPE(heads, 4, size);
 	c->type = HEARTH_TYPE_F32;
 	c->s = SHAPE(rows, heads, size);
 	c->o.rope_base = 10000;
@@ -481,12 +487,20 @@ static void call_attention(struct hearth_graph *g, struct reader *r, struct call
 	c->o.rope_freq_scale = 1;
 	c->o.rope_ctx = byte(r) % 4 ? 4 : 0;
 	c->o.scale = 0;
+	c->o.window = byte(r) % 6;
+	c->o.softcap = byte(r) % 2;
 	c->in[0] = value(g, r, HEARTH_TYPE_F32, c->s);
 	c->in[1] = pos;
 	c->n = 2;
-	if (c->kind == HEARTH_KV_WRITE) {
+	if (c->kind == HEARTH_KV_WRITE || c->kind == HEARTH_KV_SHIFT) {
 		c->type = type;
 		c->s = cache;
+	}
+	if (c->kind == HEARTH_KV_SHIFT) {
+		c->in[0] = value(g, r, HEARTH_TYPE_I32, SHAPE(3));
+		c->n = 1;
+		if (byte(r) % 2)
+			c->o.rope_base = 0;
 	} else if (c->kind == HEARTH_ATTENTION) {
 		c->s.d[1] = heads * (1 + byte(r) % 2);
 		c->in[0] = value(g, r, HEARTH_TYPE_F32, c->s);
@@ -510,9 +524,10 @@ static void fill_call(struct hearth_graph *g, struct reader *r, struct call *c)
 		return call_product(g, r, c);
 	case HEARTH_RMS_NORM:
 	case HEARTH_SWIGLU:
-	case HEARTH_ARGMAX:
+	case HEARTH_ARGMAX ... HEARTH_SOFTCAP:
 		return call_rows(g, r, c);
 	case HEARTH_ROPE ... HEARTH_ATTENTION:
+	case HEARTH_KV_SHIFT:
 		return call_attention(g, r, c);
 	default:
 		return call_elementwise(g, r, c);
@@ -541,8 +556,8 @@ static void add_call(struct hearth_graph *g, struct reader *r)
 	c.o = (struct hearth_op_opts){ .sz = sizeof(c.o), .padding = byte(r) % 2,
 				       .activation = byte(r) % 4, .alpha = 0.25f };
 	fill_call(g, r, &c);
-	c.out = new_tensor(g, r, c.type, c.kind == HEARTH_KV_WRITE ? HEARTH_TENSOR_STATE :
-			   roles[byte(r) % 3], c.s);
+	c.out = new_tensor(g, r, c.type, c.kind == HEARTH_KV_WRITE || c.kind == HEARTH_KV_SHIFT ?
+			   HEARTH_TENSOR_STATE : roles[byte(r) % 3], c.s);
 	if (c.out < 0)
 		return;
 	if (byte(r) % 2)

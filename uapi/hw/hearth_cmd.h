@@ -87,6 +87,12 @@ enum hearth_opcode {
 	HEARTH_OP_MUL = 39,
 	HEARTH_OP_GLU = 40,
 	HEARTH_OP_ARGMAX = 41,
+	/* contract 1.1 */
+	HEARTH_OP_SOFTCAP = 42,
+	HEARTH_OP_GEGLU = 43,
+	HEARTH_OP_ATTENTION_2 = 44,
+	HEARTH_OP_KV_WRITE_Q = 45,
+	HEARTH_OP_KV_SHIFT = 46,
 
 	HEARTH_OP_COUNT = 64,
 };
@@ -441,6 +447,8 @@ struct hearth_cmd_rope {
 
 /*
  * struct hearth_cmd_kv_write - cache[h][pos[i]] = src[i][h] for each head h
+ *
+ * KV_WRITE stores numbers, KV_WRITE_Q blocks of HEARTH_TYPE_Q8_0.
  */
 struct hearth_cmd_kv_write {
 	struct hearth_cmd_header hdr;
@@ -452,9 +460,35 @@ struct hearth_cmd_kv_write {
 	__le64 cache;
 	/** @rows: Dimensions, none zero. */
 	__le32 rows, kv_heads, head_dim, n_ctx;
-	/** @type: HEARTH_TYPE_F32 or HEARTH_TYPE_F16. */
+	/** @type: HEARTH_TYPE_F32 or HEARTH_TYPE_F16; KV_WRITE_Q: Q8_0. */
 	__u8 type;
 	__u8 reserved[7];
+};
+
+/*
+ * struct hearth_cmd_kv_shift - entries move to lower positions in a cache
+ *
+ * For t from first to first + n - 1, ascending, and each head h:
+ * cache[h][t] = cache[h][t + by], turned back by as many positions if there
+ * is a @table.
+ */
+struct hearth_cmd_kv_shift {
+	struct hearth_cmd_header hdr;
+	/** @cache: Cache [kv_heads][n_ctx][head_dim] of @type, in and out. */
+	__le64 cache;
+	/** @shift: i32[3]: first, by, n; first + by + n above n_ctx is a fault. */
+	__le64 shift;
+	/** @table: As for ROPE, f32 [n_ctx][n_rot / 2][2], or 0. */
+	__le64 table;
+	/** @kv_heads: Dimensions, none zero. */
+	__le32 kv_heads, head_dim, n_ctx;
+	/** @n_rot: As for ROPE; 0 without a @table. */
+	__le32 n_rot;
+	/** @mode: One of &enum hearth_rope_mode; 0 without a @table. */
+	__le32 mode;
+	/** @type: HEARTH_TYPE_F32, HEARTH_TYPE_F16 or HEARTH_TYPE_Q8_0. */
+	__u8 type;
+	__u8 reserved[3];
 };
 
 /*
@@ -485,6 +519,18 @@ struct hearth_cmd_attention {
 };
 
 /*
+ * struct hearth_cmd_attention_2 - attention with a window and capped scores
+ */
+struct hearth_cmd_attention_2 {
+	/** @base: As ATTENTION; its type may be HEARTH_TYPE_Q8_0 too. */
+	struct hearth_cmd_attention base;
+	/** @window: Row i attends to this many positions up to pos[i]; 0: to all. */
+	__le32 window;
+	/** @softcap: Scores s become c * tanh(s / c) (f32), finite; 0: they stay. */
+	__le32 softcap;
+};
+
+/*
  * struct hearth_cmd_binary - ADD and MUL, f32
  *
  * Element i of the output takes element i of @a and element i % @b_n of @b.
@@ -504,10 +550,13 @@ struct hearth_cmd_binary {
 
 enum hearth_glu_mode {
 	HEARTH_GLU_SILU = 0,	/* silu(gate) * up */
+	HEARTH_GLU_GELU = 1,	/* gelu(gate) * up, by tanh */
 };
 
 /*
  * struct hearth_cmd_glu - dst[i] = act(gate[i]) * up[i], f32
+ *
+ * GLU has the mode SILU, GEGLU has GELU: a device may lack either.
  */
 struct hearth_cmd_glu {
 	struct hearth_cmd_header hdr;
@@ -521,6 +570,21 @@ struct hearth_cmd_glu {
 	__le32 n;
 	/** @mode: One of &enum hearth_glu_mode. */
 	__le32 mode;
+};
+
+/*
+ * struct hearth_cmd_softcap - dst[i] = cap * tanh(src[i] / cap), f32
+ */
+struct hearth_cmd_softcap {
+	struct hearth_cmd_header hdr;
+	/** @src: Input, f32 [n]. */
+	__le64 src;
+	/** @dst: Output, f32 [n]; may be @src. */
+	__le64 dst;
+	/** @n: Elements, not zero. */
+	__le32 n;
+	/** @cap: f32, positive and finite. */
+	__le32 cap;
 };
 
 /*

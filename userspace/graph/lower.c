@@ -136,6 +136,7 @@ static void in_place_inputs(enum hearth_op kind, int list[3])
 	case HEARTH_ADD:
 	case HEARTH_MUL:
 	case HEARTH_SWIGLU:
+	case HEARTH_GEGLU:
 		list[0] = 0;
 		list[1] = 1;
 		break;
@@ -150,6 +151,7 @@ static void in_place_inputs(enum hearth_op kind, int list[3])
 	case HEARTH_RMS_NORM:
 	case HEARTH_ROPE:
 	case HEARTH_ATTENTION:
+	case HEARTH_SOFTCAP:
 		list[0] = 0;
 		break;
 	default:
@@ -260,8 +262,11 @@ static int lower_op(struct hg_lower *l)
 		[HEARTH_ROPE] = hg_lower_rope,
 		[HEARTH_KV_WRITE] = hg_lower_kv_write,
 		[HEARTH_ATTENTION] = hg_lower_attention,
-		[HEARTH_SWIGLU] = hg_lower_swiglu,
+		[HEARTH_SWIGLU] = hg_lower_glu,
 		[HEARTH_ARGMAX] = hg_lower_argmax,
+		[HEARTH_GEGLU] = hg_lower_glu,
+		[HEARTH_SOFTCAP] = hg_lower_softcap,
+		[HEARTH_KV_SHIFT] = hg_lower_kv_shift,
 	};
 
 	return by_kind[l->op->kind](l);

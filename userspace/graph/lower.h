@@ -136,7 +136,9 @@ int hg_lower_rope(struct hg_lower *l);
 int hg_lower_kv_write(struct hg_lower *l);
 int hg_lower_attention(struct hg_lower *l);
 int hg_lower_binary(struct hg_lower *l);
-int hg_lower_swiglu(struct hg_lower *l);
+int hg_lower_glu(struct hg_lower *l);
+int hg_lower_softcap(struct hg_lower *l);
+int hg_lower_kv_shift(struct hg_lower *l);
 int hg_lower_argmax(struct hg_lower *l);
 
 #endif /* HEARTH_GRAPH_LOWER_H */

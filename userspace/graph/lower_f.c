@@ -78,27 +78,42 @@ int hg_lower_kv_write(struct hg_lower *l)
 		.n_ctx = cache->dims[1],
 		.type = cache->type,
 	};
+	bool q = cache->type == HEARTH_TYPE_Q8_0;
 
-	return HG_EMIT(l, HEARTH_OP_KV_WRITE, cmd, HG_FIELD(cmd, src, hg_ref_in(l, 0)),
-		       HG_FIELD(cmd, pos, hg_ref_in(l, 1)), HG_FIELD(cmd, cache, hg_ref_out(l)));
+	return HG_EMIT(l, q ? HEARTH_OP_KV_WRITE_Q : HEARTH_OP_KV_WRITE, cmd,
+		       HG_FIELD(cmd, src, hg_ref_in(l, 0)), HG_FIELD(cmd, pos, hg_ref_in(l, 1)),
+		       HG_FIELD(cmd, cache, hg_ref_out(l)));
 }
 
+/* The shorter command where it says all: more devices know it. */
 int hg_lower_attention(struct hg_lower *l)
 {
+	const struct hearth_op_opts *o = &l->op->opts;
 	const struct hg_tensor *q = hg_lower_in(l, 0), *k = hg_lower_in(l, 1);
-	struct hearth_cmd_attention cmd = {
-		.rows = q->dims[0],
-		.heads = q->dims[1],
-		.kv_heads = k->dims[0],
-		.head_dim = q->dims[2],
-		.n_ctx = k->dims[1],
-		.scale = bits(l->op->opts.scale),
-		.type = k->type,
+	struct hearth_cmd_attention_2 cmd = {
+		.base = {
+			.rows = q->dims[0],
+			.heads = q->dims[1],
+			.kv_heads = k->dims[0],
+			.head_dim = q->dims[2],
+			.n_ctx = k->dims[1],
+			.scale = bits(o->scale),
+			.type = k->type,
+		},
+		/* one that the cache cannot fill is none */
+		.window = o->window < k->dims[1] ? o->window : 0,
+		.softcap = o->softcap > 0 ? bits(o->softcap) : 0,
 	};
+	const struct hg_field fields[] = {
+		HG_FIELD(cmd, base.q, hg_ref_in(l, 0)), HG_FIELD(cmd, base.k, hg_ref_in(l, 1)),
+		HG_FIELD(cmd, base.v, hg_ref_in(l, 2)), HG_FIELD(cmd, base.pos, hg_ref_in(l, 3)),
+		HG_FIELD(cmd, base.dst, hg_ref_out(l)),
+	};
+	bool more = cmd.window || cmd.softcap || k->type == HEARTH_TYPE_Q8_0;
 
-	return HG_EMIT(l, HEARTH_OP_ATTENTION, cmd, HG_FIELD(cmd, q, hg_ref_in(l, 0)),
-		       HG_FIELD(cmd, k, hg_ref_in(l, 1)), HG_FIELD(cmd, v, hg_ref_in(l, 2)),
-		       HG_FIELD(cmd, pos, hg_ref_in(l, 3)), HG_FIELD(cmd, dst, hg_ref_out(l)));
+	return hg_emit(l, more ? HEARTH_OP_ATTENTION_2 : HEARTH_OP_ATTENTION, &cmd.base.hdr,
+		       more ? sizeof(cmd) : sizeof(cmd.base), fields,
+		       sizeof(fields) / sizeof(*fields));
 }
 
 int hg_lower_binary(struct hg_lower *l)
@@ -115,18 +130,34 @@ int hg_lower_binary(struct hg_lower *l)
 		       HG_FIELD(cmd, dst, hg_ref_out(l)));
 }
 
-int hg_lower_swiglu(struct hg_lower *l)
+int hg_lower_glu(struct hg_lower *l)
 {
+	bool gelu = l->op->kind == HEARTH_GEGLU;
 	struct hearth_cmd_glu cmd = {
 		.n = hg_lower_out(l)->elements,
-		.mode = HEARTH_GLU_SILU,
+		.mode = gelu ? HEARTH_GLU_GELU : HEARTH_GLU_SILU,
 	};
 	int ret = check_elements(l, hg_lower_out(l));
 
 	if (ret)
 		return ret;
-	return HG_EMIT(l, HEARTH_OP_GLU, cmd, HG_FIELD(cmd, gate, hg_ref_in(l, 0)),
-		       HG_FIELD(cmd, up, hg_ref_in(l, 1)), HG_FIELD(cmd, dst, hg_ref_out(l)));
+	return HG_EMIT(l, gelu ? HEARTH_OP_GEGLU : HEARTH_OP_GLU, cmd,
+		       HG_FIELD(cmd, gate, hg_ref_in(l, 0)), HG_FIELD(cmd, up, hg_ref_in(l, 1)),
+		       HG_FIELD(cmd, dst, hg_ref_out(l)));
+}
+
+int hg_lower_softcap(struct hg_lower *l)
+{
+	struct hearth_cmd_softcap cmd = {
+		.n = hg_lower_out(l)->elements,
+		.cap = bits(l->op->opts.softcap),
+	};
+	int ret = check_elements(l, hg_lower_out(l));
+
+	if (ret)
+		return ret;
+	return HG_EMIT(l, HEARTH_OP_SOFTCAP, cmd, HG_FIELD(cmd, src, hg_ref_in(l, 0)),
+		       HG_FIELD(cmd, dst, hg_ref_out(l)));
 }
 
 int hg_lower_argmax(struct hg_lower *l)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * ROPE and the tables that it reads. A table takes longer to make than all
+ * ROPE, KV_SHIFT and the tables that they read. A table takes longer to make than all
  * else in a program: it is made once for all layers, and for all programs
  * that share.
  */
@@ -35,10 +35,10 @@ static uint32_t context_of(const struct hearth_graph *g, hearth_tensor pos)
 	return n_ctx;
 }
 
-static struct hg_rope_key *make_key(const struct hg_lower *l, uint32_t n_ctx)
+static struct hg_rope_key *make_key(const struct hg_lower *l, uint32_t n_ctx,
+				    const struct hg_tensor *factors)
 {
 	const struct hearth_op_opts *o = &l->op->opts;
-	const struct hg_tensor *factors = hg_lower_in(l, 2);
 	uint32_t n = factors ? o->rope_dims / 2 : 0;
 	uint32_t bytes = sizeof(struct hg_rope_key) + n * sizeof(float);
 	struct hg_rope_key *key = calloc(1, bytes);
@@ -103,9 +103,10 @@ static int make_table(const struct hg_lower *l, const struct hg_rope_key *key, u
 	return 0;
 }
 
-static int rope_table(struct hg_lower *l, uint32_t n_ctx, struct hg_ref *ref)
+static int rope_table(struct hg_lower *l, uint32_t n_ctx, const struct hg_tensor *factors,
+		      struct hg_ref *ref)
 {
-	struct hg_rope_key *key = make_key(l, n_ctx);
+	struct hg_rope_key *key = make_key(l, n_ctx, factors);
 	struct hg_const c = { .key = key };
 	float *table = NULL;
 	int ret = 0;
@@ -148,11 +149,35 @@ int hg_lower_rope(struct hg_lower *l)
 		return hg_refuse(l->op, -EINVAL,
 				 "rope_ctx is 0, and the positions '%s' go to no cache that would tell",
 				 hg_lower_in(l, 1)->name);
-	ret = rope_table(l, cmd.n_ctx, &table);
+	ret = rope_table(l, cmd.n_ctx, hg_lower_in(l, 2), &table);
 	if (!ret && !hg_same_ref(hg_ref_in(l, 0), hg_ref_out(l)))
 		ret = hg_emit_copy(l, hg_ref_in(l, 0), hg_ref_out(l), x->bytes);
 	if (ret)
 		return ret;
 	return HG_EMIT(l, HEARTH_OP_ROPE, cmd, HG_FIELD(cmd, x, hg_ref_out(l)),
 		       HG_FIELD(cmd, pos, hg_ref_in(l, 1)), HG_FIELD(cmd, table, table));
+}
+
+int hg_lower_kv_shift(struct hg_lower *l)
+{
+	const struct hearth_op_opts *o = &l->op->opts;
+	const struct hg_tensor *cache = hg_lower_out(l);
+	struct hearth_cmd_kv_shift cmd = {
+		.kv_heads = cache->dims[0],
+		.head_dim = cache->dims[2],
+		.n_ctx = cache->dims[1],
+		.type = cache->type,
+	};
+	struct hg_ref table = HG_NO_REF;
+
+	if (o->rope_base > 0) {
+		int ret = rope_table(l, cmd.n_ctx, hg_lower_in(l, 1), &table);
+
+		if (ret)
+			return ret;
+		cmd.n_rot = o->rope_dims;
+		cmd.mode = o->rope_halves ? HEARTH_ROPE_HALVES : HEARTH_ROPE_PAIRS;
+	}
+	return HG_EMIT(l, HEARTH_OP_KV_SHIFT, cmd, HG_FIELD(cmd, cache, hg_ref_out(l)),
+		       HG_FIELD(cmd, shift, hg_ref_in(l, 0)), HG_FIELD(cmd, table, table));
 }

@@ -13,6 +13,7 @@ static uint64_t float_types(const struct hearth_cmd_header *hdr)
 		const struct hearth_cmd_get_rows *get_rows;
 		const struct hearth_cmd_matmul *matmul;
 		const struct hearth_cmd_kv_write *kv_write;
+		const struct hearth_cmd_kv_shift *kv_shift;
 		const struct hearth_cmd_attention *attention;
 	} c = { hdr };
 
@@ -22,8 +23,13 @@ static uint64_t float_types(const struct hearth_cmd_header *hdr)
 	case HEARTH_OP_MATMUL:
 		return BIT(c.matmul->type) | BIT(HEARTH_TYPE_F32);
 	case HEARTH_OP_KV_WRITE:
+	case HEARTH_OP_KV_WRITE_Q:
 		return BIT(c.kv_write->type) | BIT(HEARTH_TYPE_F32) | BIT(HEARTH_TYPE_I32);
+	case HEARTH_OP_KV_SHIFT:
+		return BIT(c.kv_shift->type) | BIT(HEARTH_TYPE_I32) |
+		       (c.kv_shift->n_rot ? BIT(HEARTH_TYPE_F32) : 0);
 	case HEARTH_OP_ATTENTION:
+	case HEARTH_OP_ATTENTION_2:
 		return BIT(c.attention->type) | BIT(HEARTH_TYPE_F32) | BIT(HEARTH_TYPE_I32);
 	case HEARTH_OP_ROPE:
 	case HEARTH_OP_ARGMAX:
@@ -32,6 +38,8 @@ static uint64_t float_types(const struct hearth_cmd_header *hdr)
 	case HEARTH_OP_ADD:
 	case HEARTH_OP_MUL:
 	case HEARTH_OP_GLU:
+	case HEARTH_OP_GEGLU:
+	case HEARTH_OP_SOFTCAP:
 		return BIT(HEARTH_TYPE_F32);
 	default:
 		return 0;
@@ -96,6 +104,15 @@ void hg_partition(struct hg_stream *s, uint64_t ops, uint64_t types)
 	}
 }
 
+/* Positions that a row attends to at most */
+static uint32_t attended(const struct hearth_cmd_header *hdr)
+{
+	const struct hearth_cmd_attention_2 *c = (const void *)hdr;
+	uint32_t n = c->base.n_ctx;
+
+	return hdr->op == HEARTH_OP_ATTENTION_2 && c->window && c->window < n ? c->window : n;
+}
+
 uint64_t hg_cmd_macs(const struct hearth_cmd_header *hdr)
 {
 	const union {
@@ -119,8 +136,9 @@ uint64_t hg_cmd_macs(const struct hearth_cmd_header *hdr)
 	case HEARTH_OP_MATMUL:
 		return (uint64_t)c.matmul->rows * c.matmul->in_n * c.matmul->out_n;
 	case HEARTH_OP_ATTENTION:
+	case HEARTH_OP_ATTENTION_2:
 		/* With a full context: q * k and p * v */
-		return 2ull * c.attention->rows * c.attention->heads * c.attention->n_ctx *
+		return 2ull * c.attention->rows * c.attention->heads * attended(hdr) *
 		       c.attention->head_dim;
 	default:
 		return 0;

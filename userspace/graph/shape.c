@@ -43,8 +43,11 @@ static const struct op_row {
 	{ HEARTH_ROPE, "rope", 2, 3, hg_check_rope },
 	{ HEARTH_KV_WRITE, "kv_write", 2, 2, hg_check_kv_write },
 	{ HEARTH_ATTENTION, "attention", 4, 4, hg_check_attention },
-	{ HEARTH_SWIGLU, "swiglu", 2, 2, hg_check_swiglu },
+	{ HEARTH_SWIGLU, "swiglu", 2, 2, hg_check_glu },
 	{ HEARTH_ARGMAX, "argmax", 1, 1, hg_check_argmax },
+	{ HEARTH_GEGLU, "geglu", 2, 2, hg_check_glu },
+	{ HEARTH_SOFTCAP, "softcap", 1, 1, hg_check_softcap },
+	{ HEARTH_KV_SHIFT, "kv_shift", 1, 2, hg_check_kv_shift },
 };
 
 static const struct op_row *find(enum hearth_op kind)

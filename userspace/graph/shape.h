@@ -37,7 +37,9 @@ int hg_check_rms_norm(const struct hg_check *c);
 int hg_check_rope(const struct hg_check *c);
 int hg_check_kv_write(const struct hg_check *c);
 int hg_check_attention(const struct hg_check *c);
-int hg_check_swiglu(const struct hg_check *c);
+int hg_check_glu(const struct hg_check *c);
+int hg_check_softcap(const struct hg_check *c);
+int hg_check_kv_shift(const struct hg_check *c);
 int hg_check_argmax(const struct hg_check *c);
 
 int hg_want_rank(const struct hg_check *c, const struct hg_tensor *t, unsigned int rank);

@@ -120,10 +120,25 @@ static int check_rope_numbers(const struct hg_check *c)
 	return 0;
 }
 
+static int check_rotation(const struct hg_check *c, uint32_t head_dim,
+			  const struct hg_tensor *factors)
+{
+	struct hearth_op_opts *o = c->o;
+	int ret;
+
+	if (!o->rope_dims)
+		o->rope_dims = head_dim;
+	if (o->rope_dims % 2 || o->rope_dims > head_dim)
+		return hg_refuse(c->op, -EINVAL,
+				 "rope_dims is %u: an even number, at most %u, is wanted",
+				 o->rope_dims, head_dim);
+	ret = check_rope_numbers(c);
+	return ret || !factors ? ret : check_factors(c, factors);
+}
+
 int hg_check_rope(const struct hg_check *c)
 {
 	const struct hg_tensor *x = c->in[0];
-	struct hearth_op_opts *o = c->o;
 	int ret = hg_want_rank(c, x, 3);
 
 	if (!ret)
@@ -132,15 +147,7 @@ int hg_check_rope(const struct hg_check *c)
 		ret = want_indices(c, c->in[1], x->dims[0]);
 	if (ret)
 		return ret;
-	if (!o->rope_dims)
-		o->rope_dims = x->dims[2];
-	if (o->rope_dims % 2 || o->rope_dims > x->dims[2])
-		return hg_refuse(c->op, -EINVAL,
-				 "rope_dims is %u: an even number, at most %u, is wanted",
-				 o->rope_dims, x->dims[2]);
-	ret = check_rope_numbers(c);
-	if (!ret && c->in[2])
-		ret = check_factors(c, c->in[2]);
+	ret = check_rotation(c, x->dims[2], c->in[2]);
 	return ret ? ret : hg_want_same_shape(c, c->out, x);
 }
 
@@ -149,8 +156,9 @@ static int want_cache(const struct hg_check *c, const struct hg_tensor *t)
 {
 	if (t->role != HEARTH_TENSOR_STATE)
 		return hg_refuse(c->op, -EINVAL, "'%s' is not a state", t->name);
-	if (t->type != HEARTH_TYPE_F16 && t->type != HEARTH_TYPE_F32)
-		return hg_refuse(c->op, -EINVAL, "'%s' is of type %s: f16 or f32 is wanted",
+	if (t->type != HEARTH_TYPE_F16 && t->type != HEARTH_TYPE_F32 &&
+	    t->type != HEARTH_TYPE_Q8_0)
+		return hg_refuse(c->op, -EINVAL, "'%s' is of type %s: f16, f32 or q8_0 is wanted",
 				 t->name, hk_type_name(t->type));
 	return hg_want_rank(c, t, 3);
 }
@@ -213,10 +221,15 @@ int hg_check_attention(const struct hg_check *c)
 		c->o->scale = 1.0f / sqrtf((float)q->dims[2]);
 	if (!isfinite(c->o->scale))
 		return hg_refuse(c->op, -EINVAL, "scale is %g", (double)c->o->scale);
+	if (!isfinite(c->o->softcap) || c->o->softcap < 0)
+		return hg_refuse(c->op, -EINVAL, "softcap is %g", (double)c->o->softcap);
+	if (c->o->window > HEARTH_CMD_MAX_DIM)
+		return hg_refuse(c->op, -EINVAL, "window is %u: at most %u", c->o->window,
+				 HEARTH_CMD_MAX_DIM);
 	return hg_want_same_shape(c, c->out, q);
 }
 
-int hg_check_swiglu(const struct hg_check *c)
+int hg_check_glu(const struct hg_check *c)
 {
 	int ret = want_f32(c, c->in[0], c->in[1]);
 
@@ -225,6 +238,28 @@ int hg_check_swiglu(const struct hg_check *c)
 	if (!ret)
 		ret = hg_want_same_shape(c, c->in[1], c->in[0]);
 	return ret ? ret : hg_want_same_shape(c, c->out, c->in[0]);
+}
+
+int hg_check_softcap(const struct hg_check *c)
+{
+	int ret = want_f32(c, c->in[0], c->out);
+
+	if (ret)
+		return ret;
+	if (!isfinite(c->o->softcap) || !(c->o->softcap > 0))
+		return hg_refuse(c->op, -EINVAL, "softcap is %g", (double)c->o->softcap);
+	return hg_want_same_shape(c, c->out, c->in[0]);
+}
+
+int hg_check_kv_shift(const struct hg_check *c)
+{
+	int ret = want_indices(c, c->in[0], 3);
+
+	if (!ret)
+		ret = want_cache(c, c->out);
+	if (ret || c->o->rope_base == 0)
+		return ret;
+	return check_rotation(c, c->out->dims[2], c->in[1]);
 }
 
 int hg_check_argmax(const struct hg_check *c)

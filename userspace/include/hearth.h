@@ -355,14 +355,31 @@ enum hearth_op {
 	 * the frequencies, a constant f32 (rope_dims / 2)]; opts.rope
 	 */
 	HEARTH_ROPE,
-	/** [src f32 (rows, kv_heads, head_dim), pos i32 (rows)] -> state */
+	/**
+	 * [src f32 (rows, kv_heads, head_dim), pos i32 (rows)] -> state of
+	 * f32, f16 or q8_0 (kv_heads, ctx, head_dim)
+	 */
 	HEARTH_KV_WRITE,
-	/** [q (rows, heads, head_dim), k state, v state, pos i32 (rows)] */
+	/**
+	 * [q (rows, heads, head_dim), k state, v state, pos i32 (rows)];
+	 * opts.scale, opts.window, opts.softcap
+	 */
 	HEARTH_ATTENTION,
 	/** [gate f32, up f32]; silu(gate) * up */
 	HEARTH_SWIGLU,
 	/** [src f32 (rows, n)] -> i32 (rows) */
 	HEARTH_ARGMAX,
+	/** [gate f32, up f32]; gelu(gate) * up, by tanh */
+	HEARTH_GEGLU,
+	/** [src f32]; opts.softcap * tanh(src / opts.softcap) */
+	HEARTH_SOFTCAP,
+	/**
+	 * [shift i32 (3): first, by, n; none or divisors as for ROPE] -> state
+	 * (kv_heads, ctx, head_dim). Entries first + by to first + by + n - 1
+	 * move down by as many positions. Turned back by them if
+	 * opts.rope_base is not 0; the rest of opts.rope then as for ROPE.
+	 */
+	HEARTH_KV_SHIFT,
 };
 
 enum hearth_padding {
@@ -409,6 +426,10 @@ struct hearth_op_opts {
 	uint32_t rope_ctx;
 	/* ROPE: multiplies what is rotated; 0 = 1 */
 	float rope_magnitude;
+	/* ATTENTION: positions that a row attends to, its own included; 0 = all */
+	uint32_t window;
+	/* SOFTCAP; ATTENTION: of the scores, 0 = none */
+	float softcap;
 	size_t :0;
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * ATTENTION: a task is one head of one row. Of the caches, only the part up
- * to the last position in use is mapped, some key/value heads at a time.
+ * ATTENTION and ATTENTION_2: a task is one head of one row. Of the caches,
+ * only the part from the first to the last position in use is mapped, some
+ * key/value heads at a time.
  */
 #include <errno.h>
 
@@ -14,29 +15,52 @@
 /* Maps grow in steps, so that their sizes repeat from token to token. */
 #define STEP	64
 
-int hk_attention_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
-{
-	const struct hearth_cmd_attention *c = cmd;
-	unsigned int size = c->type == HEARTH_TYPE_F16 ? 2 : 4;
-	uint64_t n, cache;
+/* What only the longer command says; zeros for the other. */
+struct extra {
+	uint32_t window, softcap;
+};
 
+static struct extra extra(const struct hearth_cmd_attention *c)
+{
+	const struct hearth_cmd_attention_2 *c2 = (const void *)c;
+
+	if (c->hdr.op != HEARTH_OP_ATTENTION_2)
+		return (struct extra){ 0 };
+	return (struct extra){ c2->window, c2->softcap };
+}
+
+static int check_fields(const struct hearth_cmd_attention *c, uint64_t *n, uint64_t *cache,
+			struct hk_fault *fault)
+{
 	for (unsigned int i = 0; i < sizeof(c->reserved); i++) {
 		if (c->reserved[i])
 			return hk_bad(fault, "reserved");
 	}
-	if (c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16)
+	if (c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16 &&
+	    (c->type != HEARTH_TYPE_Q8_0 || c->hdr.op != HEARTH_OP_ATTENTION_2))
 		return hk_bad(fault, "type");
-	if (hk_elements((uint32_t[]){ c->rows, c->heads, c->head_dim }, 3, &n))
+	if (hk_elements((uint32_t[]){ c->rows, c->heads, c->head_dim }, 3, n))
 		return hk_bad(fault, "rows");
-	if (hk_elements((uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim }, 3, &cache))
+	if (hk_elements((uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim }, 3, cache))
 		return hk_bad(fault, "n_ctx");
 	if (c->heads % c->kv_heads)
 		return hk_bad(fault, "kv_heads");
-	if (!hk_finite_bits(c->scale))
-		return hk_bad(fault, "scale");
-	if (hk_operand(&op[0], "q", c->q, n * 4, 4, HK_READ, fault) ||
-	    hk_operand(&op[1], "k", c->k, cache * size, size, HK_READ, fault) ||
-	    hk_operand(&op[2], "v", c->v, cache * size, size, HK_READ, fault) ||
+	*cache = (uint64_t)c->kv_heads * c->n_ctx * hk_row_bytes(c->type, c->head_dim);
+	if (!*cache)
+		return hk_bad(fault, "head_dim");
+	return hk_finite_bits(c->scale) ? 0 : hk_bad(fault, "scale");
+}
+
+int hk_attention_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
+{
+	const struct hearth_cmd_attention *c = cmd;
+	unsigned int align = c->type == HEARTH_TYPE_F32 ? 4 : 2;
+	uint64_t n, cache;
+
+	if (check_fields(c, &n, &cache, fault) ||
+	    hk_operand(&op[0], "q", c->q, n * 4, 4, HK_READ, fault) ||
+	    hk_operand(&op[1], "k", c->k, cache, align, HK_READ, fault) ||
+	    hk_operand(&op[2], "v", c->v, cache, align, HK_READ, fault) ||
 	    hk_operand(&op[3], "pos", c->pos, c->rows * 4ull, 4, HK_READ, fault) ||
 	    hk_operand(&op[4], "dst", c->dst, n * 4, 4, HK_WRITE, fault) ||
 	    hk_disjoint(&op[4], &op[0], true, fault) ||
@@ -45,6 +69,17 @@ int hk_attention_operands(const void *cmd, struct hk_operand *op, struct hk_faul
 	    hk_disjoint(&op[4], &op[3], false, fault))
 		return -EINVAL;
 	return 5;
+}
+
+int hk_attention_2_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
+{
+	const struct hearth_cmd_attention_2 *c = cmd;
+
+	if (c->window > HEARTH_CMD_MAX_DIM)
+		return hk_bad(fault, "window");
+	if (c->softcap && !hk_positive_bits(c->softcap))
+		return hk_bad(fault, "softcap");
+	return hk_attention_operands(cmd, op, fault);
 }
 
 static size_t align64(size_t n)
@@ -72,21 +107,43 @@ struct job {
 	const int32_t *pos;
 	uint8_t *scores;
 	uint32_t first_head, heads;
+	/* Positions [from, to) are mapped. */
+	uint32_t from, to;
 	struct hk_map k[HEADS], v[HEADS];
 };
+
+/* First position that a row at @pos attends to. */
+static uint32_t first_of(const struct hearth_cmd_attention *c, uint32_t pos)
+{
+	uint32_t window = extra(c).window;
+
+	return window && pos >= window ? pos + 1 - window : 0;
+}
 
 static void one_head(const struct job *j, uint32_t row, uint32_t head, float *s)
 {
 	const struct hearth_cmd_attention *c = j->c;
 	uint32_t kv = head / (c->heads / c->kv_heads) - j->first_head;
 	uint64_t at = ((uint64_t)row * c->heads + head) * c->head_dim;
-	uint32_t n = (uint32_t)j->pos[row] + 1;
-	bool f16 = c->type == HEARTH_TYPE_F16;
+	uint32_t first = first_of(c, (uint32_t)j->pos[row]);
+	uint32_t n = (uint32_t)j->pos[row] + 1 - first;
+	uint64_t skip = (first - j->from) * hk_row_bytes(c->type, c->head_dim);
+	const uint8_t *k = (uint8_t *)j->k[kv].ptr + skip, *v = (uint8_t *)j->v[kv].ptr + skip;
+	bool f16 = c->type == HEARTH_TYPE_F16, q8 = c->type == HEARTH_TYPE_Q8_0;
+	float scale = hk_f32_from_bits(c->scale);
+	uint32_t cap = extra(c).softcap;
 
-	j->flt->scores(s, j->q + at, j->k[kv].ptr, f16, n, c->head_dim,
-		       hk_f32_from_bits(c->scale));
+	if (q8)
+		j->flt->scores_q8(s, j->q + at, k, n, c->head_dim, scale);
+	else
+		j->flt->scores(s, j->q + at, k, f16, n, c->head_dim, scale);
+	if (cap)
+		j->flt->softcap(s, s, hk_f32_from_bits(cap), n);
 	j->flt->softmax(s, n);
-	j->flt->weighted_sum(j->dst + at, s, j->v[kv].ptr, f16, n, c->head_dim);
+	if (q8)
+		j->flt->weighted_sum_q8(j->dst + at, s, v, n, c->head_dim);
+	else
+		j->flt->weighted_sum(j->dst + at, s, v, f16, n, c->head_dim);
 }
 
 /* Tasks count rows and the query heads of the group, heads innermost. */
@@ -101,14 +158,13 @@ static void heads(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 		one_head(j, i / n, j->first_head * per_kv + i % n, s);
 }
 
-static int map_head(struct job *j, uint32_t i, uint32_t live, struct hk_space *space,
-		    struct hk_fault *fault)
+static int map_head(struct job *j, uint32_t i, struct hk_space *space, struct hk_fault *fault)
 {
 	const struct hearth_cmd_attention *c = j->c;
-	uint64_t row = (uint64_t)c->head_dim * (c->type == HEARTH_TYPE_F16 ? 2 : 4);
-	uint64_t at = (uint64_t)(j->first_head + i) * c->n_ctx * row;
-	struct hk_operand k = { c->k + at, live * row, HK_READ, "k" };
-	struct hk_operand v = { c->v + at, live * row, HK_READ, "v" };
+	uint64_t row = hk_row_bytes(c->type, c->head_dim), bytes = (j->to - j->from) * row;
+	uint64_t at = ((uint64_t)(j->first_head + i) * c->n_ctx + j->from) * row;
+	struct hk_operand k = { c->k + at, bytes, HK_READ, "k" };
+	struct hk_operand v = { c->v + at, bytes, HK_READ, "v" };
 	int ret;
 
 	ret = hk_map(space, &j->k[i], &k, fault);
@@ -118,15 +174,15 @@ static int map_head(struct job *j, uint32_t i, uint32_t live, struct hk_space *s
 	return ret ? hk_unmap(space, &j->k[i], ret, fault) : 0;
 }
 
-static int one_group(struct job *j, uint32_t live, struct hk_space *space, struct hk_run *r)
+static int one_group(struct job *j, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_attention *c = j->c;
-	uint64_t per_head = (uint64_t)live * c->head_dim;
+	uint64_t per_head = (uint64_t)(j->to - j->from) * c->head_dim;
 	uint32_t i;
 	int ret = 0;
 
 	for (i = 0; i < j->heads; i++) {
-		ret = map_head(j, i, live, space, r->fault);
+		ret = map_head(j, i, space, r->fault);
 		if (ret)
 			break;
 	}
@@ -149,11 +205,26 @@ static int one_group(struct job *j, uint32_t live, struct hk_space *space, struc
 	return ret;
 }
 
+/* The positions that any row attends to, in steps. */
+static void find_range(struct job *j, uint32_t largest)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	uint32_t smallest = largest;
+
+	for (uint32_t i = 0; i < c->rows; i++) {
+		if ((uint32_t)j->pos[i] < smallest)
+			smallest = (uint32_t)j->pos[i];
+	}
+	j->from = first_of(c, smallest) / STEP * STEP;
+	j->to = (largest + STEP) / STEP * STEP;
+	j->to = j->to < c->n_ctx ? j->to : c->n_ctx;
+}
+
 static int all_groups(struct job *j, const int32_t *pos, struct hk_space *space,
 		      struct hk_run *r)
 {
 	const struct hearth_cmd_attention *c = j->c;
-	uint32_t largest, live;
+	uint32_t largest;
 	int ret;
 
 	ret = hk_check_index(pos, r->scratch, c->rows, c->n_ctx, &largest, "pos", r->fault);
@@ -161,12 +232,11 @@ static int all_groups(struct job *j, const int32_t *pos, struct hk_space *space,
 		return ret;
 	j->pos = r->scratch;
 	j->scores = (uint8_t *)r->scratch + align64(c->rows * sizeof(int32_t));
-	live = (largest + STEP) / STEP * STEP;
-	live = live < c->n_ctx ? live : c->n_ctx;
+	find_range(j, largest);
 	for (uint32_t h = 0; !ret && h < c->kv_heads; h += HEADS) {
 		j->first_head = h;
 		j->heads = c->kv_heads - h < HEADS ? c->kv_heads - h : HEADS;
-		ret = one_group(j, live, space, r);
+		ret = one_group(j, space, r);
 	}
 	return ret;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * ADD, MUL and GLU.
+ * ADD, MUL, GLU, GEGLU and SOFTCAP.
  */
 #include <errno.h>
 
+#include "kernels/f16.h"
 #include "kernels/float.h"
 
 /* Elements that are worth a task. */
@@ -74,7 +75,7 @@ int hk_glu_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fau
 
 	if (hk_elements(&c->n, 1, &n))
 		return hk_bad(fault, "n");
-	if (c->mode != HEARTH_GLU_SILU)
+	if (c->mode != (c->hdr.op == HEARTH_OP_GLU ? HEARTH_GLU_SILU : HEARTH_GLU_GELU))
 		return hk_bad(fault, "mode");
 	if (hk_operand(&op[0], "gate", c->gate, n * 4, 4, HK_READ, fault) ||
 	    hk_operand(&op[1], "up", c->up, n * 4, 4, HK_READ, fault) ||
@@ -86,7 +87,7 @@ int hk_glu_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fau
 }
 
 struct glu {
-	const struct hk_float_kernels *flt;
+	void (*fn)(float *y, const float *gate, const float *up, uint32_t n);
 	const float *gate, *up;
 	float *dst;
 };
@@ -95,14 +96,54 @@ static void glu_part(void *arg, uint32_t first, uint32_t last, unsigned int work
 {
 	const struct glu *j = arg;
 
-	j->flt->glu_silu(j->dst + first, j->gate + first, j->up + first, last - first);
+	j->fn(j->dst + first, j->gate + first, j->up + first, last - first);
 }
 
 int hk_glu_run(const void *cmd, void *const ptr[], struct hk_run *r)
 {
 	const struct hearth_cmd_glu *c = cmd;
-	struct glu j = { hk_flt(r), ptr[0], ptr[1], ptr[2] };
+	bool gelu = c->hdr.op == HEARTH_OP_GEGLU;
+	struct glu j = { gelu ? hk_flt(r)->glu_gelu : hk_flt(r)->glu_silu, ptr[0], ptr[1],
+			 ptr[2] };
 
 	hk_for_rows(r->pool, glu_part, &j, c->n, GRAIN / 4);
+	return 0;
+}
+
+int hk_softcap_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
+{
+	const struct hearth_cmd_softcap *c = cmd;
+	uint64_t n;
+
+	if (hk_elements(&c->n, 1, &n))
+		return hk_bad(fault, "n");
+	if (!hk_positive_bits(c->cap))
+		return hk_bad(fault, "cap");
+	if (hk_operand(&op[0], "src", c->src, n * 4, 4, HK_READ, fault) ||
+	    hk_operand(&op[1], "dst", c->dst, n * 4, 4, HK_WRITE, fault) ||
+	    hk_disjoint(&op[1], &op[0], true, fault))
+		return -EINVAL;
+	return 2;
+}
+
+struct softcap {
+	const struct hk_float_kernels *flt;
+	const float *src;
+	float *dst, cap;
+};
+
+static void softcap_part(void *arg, uint32_t first, uint32_t last, unsigned int worker)
+{
+	const struct softcap *j = arg;
+
+	j->flt->softcap(j->dst + first, j->src + first, j->cap, last - first);
+}
+
+int hk_softcap_run(const void *cmd, void *const ptr[], struct hk_run *r)
+{
+	const struct hearth_cmd_softcap *c = cmd;
+	struct softcap j = { hk_flt(r), ptr[0], ptr[1], hk_f32_from_bits(c->cap) };
+
+	hk_for_rows(r->pool, softcap_part, &j, c->n, GRAIN / 4);
 	return 0;
 }

@@ -70,6 +70,11 @@ bool hk_finite_bits(uint32_t bits)
 	return (bits & 0x7f800000) != 0x7f800000;
 }
 
+bool hk_positive_bits(uint32_t bits)
+{
+	return bits && bits < 0x7f800000;
+}
+
 const struct hk_op hk_ops_float[HEARTH_OP_COUNT] = {
 	[HEARTH_OP_GET_ROWS] = {
 		.name = "get_rows",
@@ -128,6 +133,39 @@ const struct hk_op hk_ops_float[HEARTH_OP_COUNT] = {
 		.bytes = sizeof(struct hearth_cmd_glu),
 		.operands = hk_glu_operands,
 		.run = hk_glu_run,
+	},
+	[HEARTH_OP_SOFTCAP] = {
+		.name = "softcap",
+		.bytes = sizeof(struct hearth_cmd_softcap),
+		.operands = hk_softcap_operands,
+		.run = hk_softcap_run,
+	},
+	[HEARTH_OP_GEGLU] = {
+		.name = "geglu",
+		.bytes = sizeof(struct hearth_cmd_glu),
+		.operands = hk_glu_operands,
+		.run = hk_glu_run,
+	},
+	[HEARTH_OP_ATTENTION_2] = {
+		.name = "attention_2",
+		.bytes = sizeof(struct hearth_cmd_attention_2),
+		.operands = hk_attention_2_operands,
+		.scratch = hk_attention_scratch,
+		.exec = hk_attention_exec,
+	},
+	[HEARTH_OP_KV_WRITE_Q] = {
+		.name = "kv_write_q",
+		.bytes = sizeof(struct hearth_cmd_kv_write),
+		.operands = hk_kv_write_operands,
+		.scratch = hk_kv_write_scratch,
+		.exec = hk_kv_write_exec,
+	},
+	[HEARTH_OP_KV_SHIFT] = {
+		.name = "kv_shift",
+		.bytes = sizeof(struct hearth_cmd_kv_shift),
+		.operands = hk_kv_shift_operands,
+		.scratch = hk_kv_shift_scratch,
+		.exec = hk_kv_shift_exec,
 	},
 	[HEARTH_OP_ARGMAX] = {
 		.name = "argmax",

@@ -70,6 +70,9 @@ struct hk_float_kernels {
 	void (*add)(float *y, const float *a, const float *b, uint32_t n);
 	void (*mul)(float *y, const float *a, const float *b, uint32_t n);
 	void (*glu_silu)(float *y, const float *gate, const float *up, uint32_t n);
+	void (*glu_gelu)(float *y, const float *gate, const float *up, uint32_t n);
+	/* y[i] = cap * tanh(x[i] / cap); @y may be @x. */
+	void (*softcap)(float *y, const float *x, float cap, uint32_t n);
 	/* In place. */
 	void (*softmax)(float *s, uint32_t n);
 	/* s[t] = dot(q, k[t]) * scale for t < n; @f16 tells the type of k. */
@@ -78,6 +81,12 @@ struct hk_float_kernels {
 	/* out[c] = sum over t of p[t] * v[t][c] */
 	void (*weighted_sum)(float *out, const float *p, const void *v, bool f16,
 			     uint32_t n, uint32_t dim);
+	/* The same, and to_f16(), for caches of Q8_0; @dim and @n of to_q8 are whole blocks. */
+	void (*scores_q8)(float *s, const float *q, const uint8_t *k, uint32_t n,
+			  uint32_t dim, float scale);
+	void (*weighted_sum_q8)(float *out, const float *p, const uint8_t *v, uint32_t n,
+				uint32_t dim);
+	void (*to_q8)(uint8_t *y, const float *x, uint32_t n);
 	void (*to_f16)(uint16_t *y, const float *x, uint32_t n);
 	/* Decode a row of @n elements of any weight type. */
 	void (*get_row)(float *y, const uint8_t *row, unsigned int type, uint32_t n);
@@ -122,6 +131,8 @@ int hk_check_index(const int32_t *index, int32_t *copy, uint32_t n, uint32_t lim
 
 /* f32, finite? Takes the bits as they stand in a command. */
 bool hk_finite_bits(uint32_t bits);
+/* Finite and more than 0? */
+bool hk_positive_bits(uint32_t bits);
 
 int hk_get_rows_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
 int hk_get_rows_exec(const void *cmd, struct hk_space *space, struct hk_run *r);
@@ -141,7 +152,12 @@ int hk_kv_write_operands(const void *cmd, struct hk_operand *op, struct hk_fault
 size_t hk_kv_write_scratch(const void *cmd, unsigned int threads);
 int hk_kv_write_exec(const void *cmd, struct hk_space *space, struct hk_run *r);
 
+int hk_kv_shift_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
+size_t hk_kv_shift_scratch(const void *cmd, unsigned int threads);
+int hk_kv_shift_exec(const void *cmd, struct hk_space *space, struct hk_run *r);
+
 int hk_attention_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
+int hk_attention_2_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
 size_t hk_attention_scratch(const void *cmd, unsigned int threads);
 int hk_attention_exec(const void *cmd, struct hk_space *space, struct hk_run *r);
 
@@ -151,6 +167,9 @@ int hk_mul_run(const void *cmd, void *const ptr[], struct hk_run *r);
 
 int hk_glu_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
 int hk_glu_run(const void *cmd, void *const ptr[], struct hk_run *r);
+
+int hk_softcap_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
+int hk_softcap_run(const void *cmd, void *const ptr[], struct hk_run *r);
 
 int hk_argmax_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
 int hk_argmax_run(const void *cmd, void *const ptr[], struct hk_run *r);

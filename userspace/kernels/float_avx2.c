@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/float_avx2.h"
+
+#define HK_BODY_F16(p)	_cvtsh_ss((uint16_t)((p)[0] | (p)[1] << 8))
 #include "kernels/float_body.h"
 #include "kernels/matmul_isa.h"
 
@@ -226,9 +228,14 @@ static float sum_squares(const float *x, uint32_t n)
 	.add = hk_body_add, \
 	.mul = hk_body_mul, \
 	.glu_silu = hk_body_glu_silu, \
+	.glu_gelu = hk_body_glu_gelu, \
+	.softcap = hk_body_softcap, \
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
+	.scores_q8 = hk_body_scores_q8, \
+	.weighted_sum_q8 = hk_body_weighted_sum_q8, \
+	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \
 	.quantize = quantize

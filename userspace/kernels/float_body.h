@@ -13,6 +13,15 @@
 
 #define HK_LANES	16
 
+/* Elements of a block of a Q8_0 cache: an f16 scale, then as many bytes. */
+#define HK_Q8_BLOCK	32
+#define HK_Q8_BYTES	34
+
+/* An ISA with an instruction for it says so; which NaN comes out is the same. */
+#ifndef HK_BODY_F16
+#define HK_BODY_F16(p)	hk_load_f16(p)
+#endif
+
 /* The tree that ends every sum of 16 lanes. */
 static inline float hk_sum_lanes(float *l)
 {
@@ -82,6 +91,19 @@ static inline void hk_body_glu_silu(float *y, const float *gate, const float *up
 		y[i] = hk_canon(hk_siluf(gate[i]) * up[i]);
 }
 
+static inline void hk_body_glu_gelu(float *y, const float *gate, const float *up,
+				    uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_canon(hk_geluf(gate[i]) * up[i]);
+}
+
+static inline void hk_body_softcap(float *y, const float *x, float cap, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		y[i] = hk_canon(hk_softcapf(x[i], cap));
+}
+
 /* A NaN is passed over here, and comes back out of the exponential. */
 static inline float hk_body_max(const float *s, uint32_t n)
 {
@@ -118,6 +140,51 @@ static inline void hk_body_softmax(float *s, uint32_t n)
 	sum = hk_sum_lanes(l);
 	for (uint32_t i = 0; i < n; i++)
 		s[i] = s[i] / sum;
+}
+
+/* Adds half a block of keys, which begins at element 0 or 16 of @x. */
+static inline void hk_q8_lanes(float *l, const float *q, const int8_t *x, float d)
+{
+	for (int j = 0; j < HK_LANES; j++)
+		l[j] = fmaf(q[j], d * (float)x[j], l[j]);
+}
+
+static inline void hk_body_scores_q8(float *s, const float *q, const uint8_t *k, uint32_t n,
+				     uint32_t dim, float scale)
+{
+	for (uint32_t t = 0; t < n; t++) {
+		float l[HK_LANES] = { 0 };
+
+		for (uint32_t c = 0; c < dim; c += HK_Q8_BLOCK, k += HK_Q8_BYTES) {
+			const int8_t *x = (const int8_t *)k + 2;
+			float d = HK_BODY_F16(k);
+
+			hk_q8_lanes(l, q + c, x, d);
+			hk_q8_lanes(l, q + c + HK_LANES, x + HK_LANES, d);
+		}
+		s[t] = hk_sum_lanes(l) * scale;
+	}
+}
+
+static inline void hk_body_weighted_sum_q8(float *out, const float *p, const uint8_t *v,
+					   uint32_t n, uint32_t dim)
+{
+	uint64_t row = (uint64_t)dim / HK_Q8_BLOCK * HK_Q8_BYTES;
+
+	for (uint32_t c = 0; c < dim; c += HK_Q8_BLOCK, v += HK_Q8_BYTES) {
+		float acc[HK_Q8_BLOCK] = { 0 };
+
+		for (uint32_t t = 0; t < n; t++) {
+			const uint8_t *block = v + t * row;
+			const int8_t *x = (const int8_t *)block + 2;
+			float d = HK_BODY_F16(block);
+
+			for (int j = 0; j < HK_Q8_BLOCK; j++)
+				acc[j] = fmaf(p[t], d * (float)x[j], acc[j]);
+		}
+		for (int j = 0; j < HK_Q8_BLOCK; j++)
+			out[c + j] = hk_canon(acc[j]);
+	}
 }
 
 static inline void hk_body_get_row(float *y, const uint8_t *row, unsigned int type,
@@ -189,6 +256,33 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 			sum[i / 16] += v;
 		}
 		act->total[at] = (float)(sum[0] + sum[1]);
+	}
+}
+
+/* A row of a cache: the rules of hk_body_quantize(), the scale rounded to f16. */
+static inline void hk_body_to_q8(uint8_t *y, const float *x, uint32_t n)
+{
+	for (; n; n -= HK_Q8_BLOCK, x += HK_Q8_BLOCK, y += HK_Q8_BYTES) {
+		uint32_t max = 0;
+		uint16_t d = 0;
+		float id;
+
+		for (int i = 0; i < HK_Q8_BLOCK; i++) {
+			uint32_t mag = hk_f32_bits(x[i]) & 0x7fffffff;
+
+			max = mag > max ? mag : max;
+		}
+		if (max >= 0x7f800000 || max < 0x0d800000) {
+			d = max >= 0x7f800000 ? HK_F16_NAN : 0;
+			memset(y + 2, 0, HK_Q8_BLOCK);
+			memcpy(y, &d, sizeof(d));
+			continue;
+		}
+		d = hk_f16_from_f32(hk_f32_from_bits(max) / 127.0f);
+		memcpy(y, &d, sizeof(d));
+		id = 127.0f / hk_f32_from_bits(max);
+		for (int i = 0; i < HK_Q8_BLOCK; i++)
+			y[2 + i] = (uint8_t)(int8_t)((x[i] * id + HK_ROUND) - HK_ROUND);
 	}
 }
 

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <arm_neon.h>
+
+#define HK_BODY_F16(p)	vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16( \
+				vdup_n_u16((uint16_t)((p)[0] | (p)[1] << 8)))), 0)
 #include "kernels/float_body.h"
 #include "kernels/float_neon.h"
 #include "kernels/matmul_isa.h"
@@ -316,9 +320,14 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.add = hk_body_add, \
 	.mul = hk_body_mul, \
 	.glu_silu = hk_body_glu_silu, \
+	.glu_gelu = hk_body_glu_gelu, \
+	.softcap = hk_body_softcap, \
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
+	.scores_q8 = hk_body_scores_q8, \
+	.weighted_sum_q8 = hk_body_weighted_sum_q8, \
+	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \
 	.quantize = quantize

@@ -7,22 +7,27 @@
 int hk_kv_write_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
 {
 	const struct hearth_cmd_kv_write *c = cmd;
-	unsigned int size = c->type == HEARTH_TYPE_F16 ? 2 : 4;
+	bool q = c->hdr.op == HEARTH_OP_KV_WRITE_Q;
 	uint64_t n, cache;
 
 	for (unsigned int i = 0; i < sizeof(c->reserved); i++) {
 		if (c->reserved[i])
 			return hk_bad(fault, "reserved");
 	}
-	if (c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16)
+	if (q ? c->type != HEARTH_TYPE_Q8_0 :
+		c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16)
 		return hk_bad(fault, "type");
 	if (hk_elements((uint32_t[]){ c->rows, c->kv_heads, c->head_dim }, 3, &n))
 		return hk_bad(fault, "rows");
 	if (hk_elements((uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim }, 3, &cache))
 		return hk_bad(fault, "n_ctx");
+	cache = (uint64_t)c->kv_heads * c->n_ctx * hk_row_bytes(c->type, c->head_dim);
+	if (!cache)
+		return hk_bad(fault, "head_dim");
 	if (hk_operand(&op[0], "src", c->src, n * 4, 4, HK_READ, fault) ||
 	    hk_operand(&op[1], "pos", c->pos, c->rows * 4ull, 4, HK_READ, fault) ||
-	    hk_operand(&op[2], "cache", c->cache, cache * size, size, HK_WRITE, fault) ||
+	    hk_operand(&op[2], "cache", c->cache, cache, c->type == HEARTH_TYPE_F32 ? 4 : 2,
+		       HK_WRITE, fault) ||
 	    hk_disjoint(&op[2], &op[0], false, fault) ||
 	    hk_disjoint(&op[2], &op[1], false, fault))
 		return -EINVAL;
@@ -41,7 +46,7 @@ static int write_run(const struct hearth_cmd_kv_write *c, const float *src, uint
 		     uint32_t i, uint32_t n, struct hk_space *space, struct hk_run *r)
 {
 	const int32_t *pos = r->scratch;
-	uint64_t row = (uint64_t)c->head_dim * (c->type == HEARTH_TYPE_F16 ? 2 : 4);
+	uint64_t row = hk_row_bytes(c->type, c->head_dim);
 	uint64_t first = (uint64_t)head * c->n_ctx + (uint32_t)pos[i];
 	struct hk_operand op = { c->cache + first * row, n * row, HK_WRITE, "cache" };
 	struct hk_map map;
@@ -55,6 +60,8 @@ static int write_run(const struct hearth_cmd_kv_write *c, const float *src, uint
 
 		if (c->type == HEARTH_TYPE_F16)
 			hk_flt(r)->to_f16((uint16_t *)to, x, c->head_dim);
+		else if (c->type == HEARTH_TYPE_Q8_0)
+			hk_flt(r)->to_q8(to, x, c->head_dim);
 		else
 			memcpy(to, x, row);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exp() with defined bits: Documentation/arithmetic.rst gives the steps.
+ * exp() and tanh() with defined bits: Documentation/arithmetic.rst gives the steps.
  * Branch-free, so that a compiler makes vectors of it.
  */
 #ifndef HEARTH_KERNELS_MATHF_H
@@ -53,6 +53,41 @@ static inline float hk_expf(float x)
 static inline float hk_siluf(float x)
 {
 	return x / (1.0f + hk_expf(-x));
+}
+
+/* gelu by tanh: x / 2 (1 + tanh(u)) is x / (1 + exp(-2 u)). */
+#define HK_GELU_C1	0x1.988454p+0f		/* 2 sqrt(2 / pi) */
+#define HK_GELU_C3	0x1.2444f2p-4f		/* 0.044715 times that */
+
+static inline float hk_geluf(float x)
+{
+	float w = x * fmaf(x * x, HK_GELU_C3, HK_GELU_C1);
+
+	return x / (1.0f + hk_expf(-w));
+}
+
+#define HK_TANH_ODD	0.625f	/* below it an odd polynomial, above it exp() */
+#define HK_TANH_C3	(-0x1.555532p-2f)
+#define HK_TANH_C5	0x1.1106f6p-3f
+#define HK_TANH_C7	(-0x1.b835a4p-5f)
+#define HK_TANH_C9	0x1.51f8cep-6f
+#define HK_TANH_C11	(-0x1.750ce4p-8f)
+
+static inline float hk_tanhf(float x)
+{
+	float a = fabsf(x), z = x * x, p, y;
+
+	p = fmaf(HK_TANH_C11, z, HK_TANH_C9);
+	p = fmaf(p, z, HK_TANH_C7);
+	p = fmaf(p, z, HK_TANH_C5);
+	p = fmaf(p, z, HK_TANH_C3);
+	y = copysignf(1.0f - 2.0f / (hk_expf(2.0f * a) + 1.0f), x);
+	return a < HK_TANH_ODD ? fmaf(x * z, p, x) : y;
+}
+
+static inline float hk_softcapf(float x, float cap)
+{
+	return cap * hk_tanhf(x / cap);
 }
 
 #endif /* HEARTH_KERNELS_MATHF_H */
