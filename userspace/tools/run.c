@@ -267,6 +267,12 @@ void print_speed(const struct speed *s)
 		s->steps ? s->steps / s->text_s : 0.0);
 }
 
+void hint_template(int code)
+{
+	if (code == -ENOENT || code == -EOPNOTSUPP)
+		fprintf(stderr, "hearth: --template NAME names one; -p goes on from a text without any\n");
+}
+
 /* Tokens of the prompt, by one of two ways; NULL after a message. */
 static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *n)
 {
@@ -280,10 +286,12 @@ static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *
 		*n = a->ask ? hearth_llm_chat_format(llm, &a->format, m + !a->system,
 						     1 + !!a->system, ids, cap) :
 			      hearth_llm_tokenize(llm, prompt, strlen(prompt), true, ids, cap);
-		if (*n < 0)
-			fail("prompt");
-		else if (!*n)
+		if (*n < 0) {
+			fail("%s", a->model);
+			hint_template(a->ask ? *n : 0);
+		} else if (!*n) {
 			fprintf(stderr, "hearth: this model cannot begin with nothing: give --prompt\n");
+		}
 		if (ids || *n <= 0)
 			break;
 		ids = calloc(*n, sizeof(*ids));
@@ -297,12 +305,16 @@ static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *
 }
 
 /* Returns the number of tokens; 0 after a message. */
-static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm)
+static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm, uint32_t n_ctx)
 {
 	int n;
 	int32_t *ids = make_ids(a, llm, &n);
 
-	if (ids && hearth_llm_eval(llm, ids, n, NULL)) {
+	if (ids && (uint32_t)n > n_ctx) {
+		fprintf(stderr, "hearth: the prompt has %d tokens, the context %u: give a larger --context or a shorter prompt\n",
+			n, n_ctx);
+		n = 0;
+	} else if (ids && hearth_llm_eval(llm, ids, n, NULL)) {
 		fail("prompt of %d tokens", n);
 		n = 0;
 	}
@@ -337,7 +349,7 @@ static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 	char text[DIGEST_TEXT];
 	int ret;
 
-	speed.prompt = feed_prompt(a, llm);
+	speed.prompt = feed_prompt(a, llm, s->n_ctx);
 	if (!speed.prompt)
 		return 1;
 	t1 = now_seconds();
@@ -350,6 +362,9 @@ static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 	if (ret)
 		return ret == -EIO && ferror(stdout) ? 1 : fail("%s", a->model);
 	fflush(stdout);
+	if (s->end == HEARTH_LLM_END_LENGTH && s->tokens != a->gen.max_tokens)
+		fprintf(stderr, "hearth: the context of %u tokens is full: the text ends here\n",
+			s->n_ctx);
 	/* the first token comes with the prompt: it took no step of its own */
 	speed.prompt_s = t1 - t0;
 	speed.text = s->tokens;
@@ -372,6 +387,7 @@ static int run_model(const struct run_args *a, struct hearth_device *dev)
 		return fail_model(a->model);
 	hearth_llm_get_info(llm, &info);
 	s.n_vocab = info.n_vocab;
+	s.n_ctx = info.n_ctx;
 	digest_init(&s.digest);
 	if (!a->quiet) {
 		print_model(&info, dev);

@@ -34,10 +34,19 @@ __attribute__((format(printf, 1, 2)))
 int fail(const char *fmt, ...);
 
 /*
- * The same for a model file that could not be opened, and where it is something
- * else than a GGUF file, what that is.
+ * The same for a GGUF file that could not be opened, and where it is something
+ * else, what that is.
  */
 int fail_model(const char *path);
+
+enum model_kind {
+	MODEL_UNREADABLE,	/* and a message was printed */
+	MODEL_GGUF,
+	MODEL_TFLITE,
+};
+
+/* What a model file is, by its first bytes. */
+enum model_kind model_kind(const char *path);
 
 /* Parse an option's number; exits by argp_error() if it is none in range. */
 unsigned long parse_number(struct argp_state *state, const char *name,
