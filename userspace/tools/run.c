@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* hearth run MODEL.gguf -p TEXT | --ask TEXT | --chat */
+/* hearth run MODEL.gguf -p TEXT | -f FILE | --ask TEXT | --chat */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@ enum {
 
 static const struct argp_option options[] = {
 	{ "prompt", 'p', "TEXT", 0, "text to go on from (default: none)", 0 },
+	{ "file", 'f', "FILE", 0, "the same from a file; - is standard input (default: none)", 0 },
 	{ "ask", OPT_ASK, "TEXT", 0, "one question, put as the model's chat template has it", 0 },
 	{ "chat", OPT_CHAT, NULL, 0,
 	  "a conversation: questions from standard input, one a line, until its end", 0 },
@@ -148,6 +149,9 @@ static error_t parse_other(int key, char *arg, struct argp_state *state)
 	case 'p':
 		a->prompt = arg;
 		return 0;
+	case 'f':
+		a->file = arg;
+		return 0;
 	case OPT_ASK:
 		a->ask = arg;
 		return 0;
@@ -193,8 +197,8 @@ static void check_together(struct argp_state *state, struct run_args *a)
 {
 	bool talks = a->chat || a->ask;
 
-	if (!!a->prompt + !!a->ask + a->chat > 1)
-		argp_error(state, "of --prompt, --ask and --chat one can be given");
+	if (!!a->prompt + !!a->file + !!a->ask + a->chat > 1)
+		argp_error(state, "of --prompt, --file, --ask and --chat one can be given");
 	if (!talks && (a->system || a->format.template_name || a->format.no_think))
 		argp_error(state, "--system, --template and --no-think need --ask or --chat");
 	if (!talks && !a->gen.max_tokens)
@@ -274,9 +278,9 @@ void hint_template(int code)
 }
 
 /* Tokens of the prompt, by one of two ways; NULL after a message. */
-static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *n)
+static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, const char *prompt,
+			 size_t len, int *n)
 {
-	const char *prompt = a->prompt ? a->prompt : "";
 	const struct hearth_chat_message m[2] = {
 		{ "system", a->system }, { "user", a->ask },
 	};
@@ -285,7 +289,7 @@ static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *
 	for (size_t cap = 0; ; cap = *n) {
 		*n = a->ask ? hearth_llm_chat_format(llm, &a->format, m + !a->system,
 						     1 + !!a->system, ids, cap) :
-			      hearth_llm_tokenize(llm, prompt, strlen(prompt), true, ids, cap);
+			      hearth_llm_tokenize(llm, prompt, len, true, ids, cap);
 		if (*n < 0) {
 			fail("%s", a->model);
 			hint_template(a->ask ? *n : 0);
@@ -305,10 +309,11 @@ static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *
 }
 
 /* Returns the number of tokens; 0 after a message. */
-static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm, uint32_t n_ctx)
+static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm, const char *prompt,
+			  size_t len, uint32_t n_ctx)
 {
 	int n;
-	int32_t *ids = make_ids(a, llm, &n);
+	int32_t *ids = make_ids(a, llm, prompt, len, &n);
 
 	if (ids && (uint32_t)n > n_ctx) {
 		fprintf(stderr, "hearth: the prompt has %d tokens, the context %u: give a larger --context or a shorter prompt\n",
@@ -342,19 +347,19 @@ static void print_model(const struct hearth_llm_info *i,
 }
 
 static int stream_text(const struct run_args *a, struct hearth_llm *llm,
-		       struct stream *s)
+		       const char *prompt, size_t len, struct stream *s)
 {
 	struct speed speed = { 0 };
 	double t0 = now_seconds(), t1;
 	char text[DIGEST_TEXT];
 	int ret;
 
-	speed.prompt = feed_prompt(a, llm, s->n_ctx);
+	speed.prompt = feed_prompt(a, llm, prompt, len, s->n_ctx);
 	if (!speed.prompt)
 		return 1;
 	t1 = now_seconds();
-	if (!a->ids && a->prompt)
-		fputs(a->prompt, stdout);
+	if (!a->ids && !a->ask)
+		fwrite(prompt, 1, len, stdout);
 	ret = hearth_llm_generate(llm, &a->gen, put_token, s);
 	speed.text_s = now_seconds() - t1;
 	if (!a->ids)
@@ -376,7 +381,17 @@ static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 	return 0;
 }
 
-static int run_model(const struct run_args *a, struct hearth_device *dev)
+/* The text to go on from; that of a file is read before the model is opened. */
+static int run_text(const struct run_args *a, struct hearth_llm *llm, const char *from_file,
+		    size_t len, struct stream *s)
+{
+	const char *prompt = from_file ? from_file : a->prompt ? a->prompt : "";
+
+	return stream_text(a, llm, prompt, from_file ? len : strlen(prompt), s);
+}
+
+static int run_model(const struct run_args *a, const char *from_file, size_t len,
+		     struct hearth_device *dev)
 {
 	struct hearth_llm_info info = { .sz = sizeof(info) };
 	struct stream s = { .args = a };
@@ -393,7 +408,7 @@ static int run_model(const struct run_args *a, struct hearth_device *dev)
 		print_model(&info, dev);
 		print_engines(hearth_llm_program(llm));
 	}
-	ret = a->chat ? talk(a, llm) : stream_text(a, llm, &s);
+	ret = a->chat ? talk(a, llm) : run_text(a, llm, from_file, len, &s);
 	hearth_llm_close(llm);
 	return ret;
 }
@@ -406,13 +421,21 @@ int cmd_run(int argc, char **argv)
 		.llm = { .sz = sizeof(a.llm) },
 	};
 	struct hearth_device *dev;
-	int ret;
+	char *text = NULL;
+	size_t len = 0;
+	int ret = 1;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.file) {
+		text = read_text(a.file, &len);
+		if (!text)
+			return 1;
+	}
 	dev = open_device(&a.device);
-	if (!dev)
-		return 1;
-	ret = run_model(&a, dev);
-	hearth_device_close(dev);
+	if (dev) {
+		ret = run_model(&a, text, len, dev);
+		hearth_device_close(dev);
+	}
+	free(text);
 	return ret;
 }

@@ -12,6 +12,7 @@ struct run_args {
 	struct device_args device;
 	const char *model;
 	const char *prompt;	/* to go on from; NULL: none given */
+	const char *file;	/* where that is read from */
 	const char *ask;
 	bool chat;
 	const char *system;

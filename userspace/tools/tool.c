@@ -199,6 +199,35 @@ const char *human_bytes(uint64_t bytes)
 	return p;
 }
 
+char *read_text(const char *path, size_t *len)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+	char *text = NULL;
+	size_t room = 0, n = 0;
+
+	for (*len = 0; f && (!text || n); *len += n) {
+		if (room - *len < 65536) {
+			char *more = realloc(text, 2 * room + 65537);
+
+			if (!more)
+				break;
+			text = more;
+			room = 2 * room + 65536;
+		}
+		n = fread(text + *len, 1, room - *len, f);
+	}
+	if (!f || ferror(f) || !text || n) {
+		fprintf(stderr, "hearth: %s: %s\n", path, strerror(errno ? errno : ENOMEM));
+		free(text);
+		text = NULL;
+	} else {
+		text[*len] = '\0';
+	}
+	if (f && f != stdin)
+		fclose(f);
+	return text;
+}
+
 struct kind {
 	const char *op, *engine;
 	unsigned int count;

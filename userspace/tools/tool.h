@@ -54,6 +54,12 @@ unsigned long parse_number(struct argp_state *state, const char *name,
 float parse_float(struct argp_state *state, const char *name, const char *text,
 		  float min, float max);
 
+/*
+ * A whole file, or standard input if it is "-", and a zero behind it; the
+ * caller frees it. NULL after a message.
+ */
+char *read_text(const char *path, size_t *len);
+
 double now_seconds(void);
 
 /* "3.3 MiB" in one of a few static buffers. */
