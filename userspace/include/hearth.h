@@ -77,17 +77,9 @@ struct hearth_queue;
 
 struct hearth_device_opts {
 	size_t sz;
-	/**
-	 * threads: CPU threads for what runs on the CPU, the caller's included;
-	 * 0 = one per big core that the caller may run on. Where cores differ
-	 * (cpu_capacity in sysfs), the threads keep to the largest.
-	 */
+	/** threads: CPU threads for what runs on the CPU; 0 = one per core. */
 	unsigned int threads;
-	/**
-	 * isa: "plain", "avx2", "avx512", ...; NULL = what HEARTH_ISA in the
-	 * environment names, or else the fastest that the CPU has. A name that is
-	 * unknown, or that the CPU lacks, is -EINVAL. All give the same bits.
-	 */
+	/** isa: "plain", "avx2", ...; NULL = the fastest that the CPU has. */
 	const char *isa;
 	size_t :0;
 };
@@ -556,6 +548,16 @@ HEARTH_API int hearth_program_explain(const struct hearth_program *program,
 
 struct hearth_llm;
 
+/** enum hearth_kv_type - how keys and values are kept */
+enum hearth_kv_type {
+	/** DEFAULT: F16. */
+	HEARTH_KV_DEFAULT = 0,
+	HEARTH_KV_F16,
+	HEARTH_KV_F32,
+	/** Q8_0: 8.5 bits per value; heads must be a multiple of 32. */
+	HEARTH_KV_Q8_0,
+};
+
 struct hearth_llm_opts {
 	size_t sz;
 	/** n_ctx: Positions of the KV cache; 0 = the model's, at most 4096. */
@@ -565,9 +567,10 @@ struct hearth_llm_opts {
 	 * a step for a quarter of it, a quarter of that, and so on.
 	 */
 	uint32_t n_batch;
-	/** kv_f32: Keep keys and values in f32 instead of f16. */
+	/** kv_f32: HEARTH_KV_F32, unless @kv_type says something else. */
 	bool kv_f32;
 	enum hearth_priority priority;
+	enum hearth_kv_type kv_type;
 	size_t :0;
 };
 
@@ -589,6 +592,11 @@ struct hearth_llm_info {
 	uint32_t n_vocab, n_ctx, n_ctx_model, n_layer, n_embd;
 	int32_t bos, eos;
 	uint64_t weights_bytes, state_bytes, activation_bytes;
+	/** kv_type: Of the cache, "f16", "f32" or "q8_0". */
+	const char *kv_type;
+	uint32_t n_head, n_head_kv, head_dim, n_ff;
+	/** window: Positions that layers with a window see; 0: none has one. */
+	uint32_t window;
 	size_t :0;
 };
 
@@ -667,6 +675,25 @@ HEARTH_API uint32_t hearth_llm_position(const struct hearth_llm *llm);
 /** hearth_llm_rewind() - forget all tokens from @position on */
 HEARTH_API int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position);
 
+/**
+ * hearth_llm_shift() - forget tokens in the middle, to make room in the context
+ * @n_keep: Tokens at the start that stay where they are.
+ * @n_drop: Tokens behind them that are forgotten.
+ *
+ * The tokens behind those move to lower positions: their keys are turned back,
+ * not computed again, so they still carry what they saw of the dropped ones.
+ * The same bits on every device; not those of a context that never had the
+ * dropped tokens. hearth_llm_prefill() takes no more than the first @n_keep
+ * tokens as fed from then on. Logits of the last token stay valid.
+ *
+ * The first call compiles a program and may fail with -ENOMEM.
+ *
+ * Errors: -EINVAL fewer than @n_keep + @n_drop tokens were fed, else as
+ * hearth_queue_wait(); after one of those nothing counts as fed any more.
+ */
+HEARTH_API int hearth_llm_shift(struct hearth_llm *llm, uint32_t n_keep,
+				uint32_t n_drop);
+
 /** enum hearth_llm_end - why a stream ends with this token */
 enum hearth_llm_end {
 	/** It does not. */
@@ -675,7 +702,7 @@ enum hearth_llm_end {
 	HEARTH_LLM_END_TOKEN,
 	/** A stop string: it and what follows is not told. */
 	HEARTH_LLM_END_STOP,
-	/** max_tokens, or the context is full. */
+	/** max_tokens, or the context is full and must not shift. */
 	HEARTH_LLM_END_LENGTH,
 };
 
@@ -724,6 +751,13 @@ struct hearth_generate_opts {
 	 */
 	float repeat_penalty;
 	uint32_t repeat_window;
+	/**
+	 * shift: When the context is full, forget half of what is behind the
+	 * first @n_keep tokens, as hearth_llm_shift() does, and go on.
+	 * max_tokens must be given.
+	 */
+	bool shift;
+	uint32_t n_keep;
 	size_t :0;
 };
 

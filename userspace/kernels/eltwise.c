@@ -10,6 +10,9 @@
 /* Elements that are worth a task. */
 #define GRAIN	16384
 
+/* Room for a short operand to be repeated. */
+#define REPEAT	256
+
 int hk_binary_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
 {
 	const struct hearth_cmd_binary *c = cmd;
@@ -53,7 +56,15 @@ static int binary_run(const void *cmd, void *const ptr[], struct hk_run *r,
 {
 	const struct hearth_cmd_binary *c = cmd;
 	struct binary j = { fn, ptr[0], ptr[1], ptr[2], c->b_n };
+	float repeated[REPEAT];
 
+	/* a short b, several times in a row: no call per element */
+	if (c->b_n <= REPEAT / 2 && c->b_n < c->n) {
+		j.b_n = REPEAT / c->b_n * c->b_n;
+		for (uint32_t i = 0; i < j.b_n; i++)
+			repeated[i] = j.b[i % c->b_n];
+		j.b = repeated;
+	}
 	hk_for_rows(r->pool, binary_part, &j, c->n, GRAIN);
 	return 0;
 }

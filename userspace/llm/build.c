@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * The llama block as a graph:
+ * A block as a graph:
  *
  *	h = x + wo * attention(rope(wq * norm(x)), cache)
  *	x = h + down * (silu(gate * norm(h)) * (up * norm(h)))
+ *
+ * and what families do differently: biases, tensors that hold several,
+ * norms of heads and of results, gelu, caps, windows.
  */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <hw/hearth_cmd.h>
@@ -28,7 +32,9 @@ struct builder {
 	uint32_t rows, n_logits, n_ctx;
 	unsigned int kv_type;
 	hearth_tensor pos;
+	hearth_tensor factors;	/* divisors of rope's frequencies, or none */
 	int layer;	/* -1 outside of the blocks */
+	bool *used;	/* by tensor of the file */
 	int ret;
 };
 
@@ -113,31 +119,78 @@ static int check_dims(struct builder *b, const char *name,
 			     (unsigned long long)t->dims[3], cols, rows);
 }
 
-/* A tensor of the file, @rows x @cols; a vector if @rows is 1. */
-static hearth_tensor weights(struct builder *b, const char *name, uint32_t rows,
-			     uint32_t cols)
+/* Is there such a tensor in this layer? */
+static bool has(const struct builder *b, const char *name)
+{
+	char full[96];
+
+	full_name(b, name, full, sizeof(full));
+	return gguf_find_tensor(b->g, full);
+}
+
+/* A tensor of the file, checked; NULL after a failure. */
+static const struct gguf_tensor *find(struct builder *b, const char *name, uint32_t rows,
+				      uint32_t cols)
 {
 	struct hearth_err err;
 	const struct gguf_tensor *t;
 	char full[96];
 
 	if (b->ret)
-		return HEARTH_NO_TENSOR;
+		return NULL;
 	full_name(b, name, full, sizeof(full));
 	if (gguf_get_tensor(b->g, full, &t, &err)) {
 		b->ret = hearth_seterr_from(&err);
-		return HEARTH_NO_TENSOR;
+		return NULL;
 	}
+	b->used[t - gguf_tensor_at(b->g, 0)] = true;
 	b->ret = check_dims(b, full, t, rows, cols);
+	return b->ret ? NULL : t;
+}
+
+/* Rows of a tensor of the file that has @all of them. */
+struct slice {
+	uint32_t first, n, all;
+};
+
+/* Used where they lie, also if the tensor holds others beside them. */
+static hearth_tensor sliced(struct builder *b, const char *name, struct slice s, uint32_t cols)
+{
+	/* a vector is one row: its elements are what is sliced */
+	bool vector = !cols;
+	const struct gguf_tensor *t = vector ? find(b, name, 1, s.all) :
+					       find(b, name, s.all, cols);
+	char full[96];
+
+	if (!t)
+		return HEARTH_NO_TENSOR;
+	full_name(b, name, full, sizeof(full));
 	HEARTH_OPTS(hearth_tensor_opts, o,
 		.name = full,
 		.type = to_type(t->type),
 		.role = HEARTH_TENSOR_WEIGHTS,
-		.offset = t->file_offset);
-	if (rows > 1)
-		o.dims[o.n_dims++] = rows;
-	o.dims[o.n_dims++] = cols;
+		.offset = t->file_offset + (vector ? t->row_bytes / s.all : t->row_bytes) *
+					   (uint64_t)s.first);
+	if (vector && t->type != GGUF_TYPE_F32) {
+		b->ret = hearth_seterr(-EOPNOTSUPP, "tensor '%s' is a vector of type %s: f32 is supported",
+				       full, t->info->name);
+		return HEARTH_NO_TENSOR;
+	}
+	o.dims[o.n_dims++] = s.n;
+	if (!vector)
+		o.dims[o.n_dims++] = cols;
 	return add(b, &o);
+}
+
+static hearth_tensor weights(struct builder *b, const char *name, uint32_t rows,
+			     uint32_t cols)
+{
+	return sliced(b, name, (struct slice){ 0, rows, rows }, cols);
+}
+
+static hearth_tensor vector(struct builder *b, const char *name, uint32_t n)
+{
+	return sliced(b, name, (struct slice){ 0, n, n }, 0);
 }
 
 static hearth_tensor op(struct builder *b, enum hearth_op kind,
@@ -169,17 +222,36 @@ static hearth_tensor norm(struct builder *b, const char *name, hearth_tensor x,
 	hearth_tensor out = activation(b, name, rows, hp->n_embd, 0);
 	HEARTH_OPTS(hearth_op_opts, o, .eps = hp->rms_eps);
 
-	return op(b, HEARTH_RMS_NORM, name, out, &o, 2, x,
-		  weights(b, name, 1, hp->n_embd));
+	return op(b, HEARTH_RMS_NORM, name, out, &o, 2, x, vector(b, name, hp->n_embd));
+}
+
+/* "attn_q.weight" to "attn_q.bias" */
+static void bias_name(const char *weight, char *buf, size_t size)
+{
+	int n = (int)(strlen(weight) - strlen("weight"));
+
+	snprintf(buf, size, "%.*sbias", n, weight);
+}
+
+/* Some rows of a tensor, and of its bias if there is one. */
+static hearth_tensor part_matmul(struct builder *b, const char *name, const char *out_name,
+				 hearth_tensor x, uint32_t rows, uint32_t in, struct slice s)
+{
+	hearth_tensor y = activation(b, out_name, rows, s.n, 0);
+	char bias[64];
+
+	y = op(b, HEARTH_MATMUL, out_name, y, NULL, 2, x, sliced(b, name, s, in));
+	bias_name(name, bias, sizeof(bias));
+	if (!has(b, bias))
+		return y;
+	return op(b, HEARTH_ADD, bias, activation(b, bias, rows, s.n, 0), NULL, 2, y,
+		  sliced(b, bias, s, 0));
 }
 
 static hearth_tensor matmul(struct builder *b, const char *name, hearth_tensor x,
 			    uint32_t rows, uint32_t in, uint32_t out)
 {
-	hearth_tensor y = activation(b, name, rows, out, 0);
-
-	return op(b, HEARTH_MATMUL, name, y, NULL, 2, x,
-		  weights(b, name, out, in));
+	return part_matmul(b, name, name, x, rows, in, (struct slice){ 0, out, out });
 }
 
 /* (rows, heads * head_dim) seen as (rows, heads, head_dim) */
@@ -190,23 +262,50 @@ static hearth_tensor heads(struct builder *b, const char *name, hearth_tensor x,
 		  activation(b, name, b->rows, n, b->hp->head_dim), NULL, 1, x);
 }
 
+static hearth_tensor head_norm(struct builder *b, const char *name, hearth_tensor x,
+			       uint32_t n)
+{
+	const struct llm_hparams *hp = b->hp;
+	HEARTH_OPTS(hearth_op_opts, o, .eps = hp->rms_eps);
+
+	if (!(hp->features & LLM_QK_NORM))
+		return x;
+	return op(b, HEARTH_RMS_NORM, name, activation(b, name, b->rows, n, hp->head_dim), &o, 2,
+		  x, vector(b, name, hp->head_dim));
+}
+
+static bool is_local(const struct builder *b)
+{
+	return llm_is_local(b->hp, (uint32_t)b->layer);
+}
+
+static struct hearth_op_opts rope_opts(const struct builder *b)
+{
+	const struct llm_hparams *hp = b->hp;
+	const struct llm_rope *r = is_local(b) ? &hp->rope_local : &hp->rope;
+	HEARTH_OPTS(hearth_op_opts, o,
+		.rope_dims = hp->n_rot,
+		.rope_base = r->base,
+		.rope_freq_scale = r->freq_scale,
+		.rope_magnitude = r->magnitude,
+		.rope_halves = !!(hp->features & LLM_ROPE_HALVES));
+
+	return o;
+}
+
 static hearth_tensor rope(struct builder *b, const char *name, hearth_tensor x,
 			  uint32_t n)
 {
-	const struct llm_hparams *hp = b->hp;
-	HEARTH_OPTS(hearth_op_opts, o,
-		.rope_dims = hp->n_rot,
-		.rope_base = hp->rope_base,
-		.rope_freq_scale = hp->rope_freq_scale);
+	struct hearth_op_opts o = rope_opts(b);
 
 	return op(b, HEARTH_ROPE, name,
-		  activation(b, name, b->rows, n, hp->head_dim), &o, 2, x, b->pos);
+		  activation(b, name, b->rows, n, b->hp->head_dim), &o, 3, x, b->pos,
+		  b->factors);
 }
 
-static hearth_tensor cache(struct builder *b, const char *name, hearth_tensor x)
+static hearth_tensor state(struct builder *b, const char *name)
 {
 	const struct llm_hparams *hp = b->hp;
-	hearth_tensor state;
 	char full[96];
 
 	full_name(b, name, full, sizeof(full));
@@ -216,41 +315,83 @@ static hearth_tensor cache(struct builder *b, const char *name, hearth_tensor x)
 		.role = HEARTH_TENSOR_STATE,
 		.n_dims = 3,
 		.dims = { hp->n_head_kv, b->n_ctx, hp->head_dim });
-	state = add(b, &o);
-	return op(b, HEARTH_KV_WRITE, name, state, NULL, 2, x, b->pos);
+	return add(b, &o);
+}
+
+static hearth_tensor cache(struct builder *b, const char *name, hearth_tensor x)
+{
+	return op(b, HEARTH_KV_WRITE, name, state(b, name), NULL, 2, x, b->pos);
+}
+
+struct qkv {
+	hearth_tensor q, k, v;
+};
+
+/* From one tensor that holds all, or from three. */
+static struct qkv project(struct builder *b, hearth_tensor x)
+{
+	const struct llm_hparams *hp = b->hp;
+	uint32_t q = hp->n_head * hp->head_dim, kv = hp->n_head_kv * hp->head_dim;
+	uint32_t all = q + 2 * kv, rows = b->rows, in = hp->n_embd;
+	const char *name = "attn_qkv.weight";
+	struct qkv p;
+
+	if (!has(b, name)) {
+		p.q = matmul(b, "attn_q.weight", x, rows, in, q);
+		p.k = matmul(b, "attn_k.weight", x, rows, in, kv);
+		p.v = matmul(b, "attn_v.weight", x, rows, in, kv);
+		return p;
+	}
+	p.q = part_matmul(b, name, "attn_q", x, rows, in, (struct slice){ 0, q, all });
+	p.k = part_matmul(b, name, "attn_k", x, rows, in, (struct slice){ q, kv, all });
+	p.v = part_matmul(b, name, "attn_v", x, rows, in, (struct slice){ q + kv, kv, all });
+	return p;
 }
 
 static hearth_tensor attention(struct builder *b, hearth_tensor x)
 {
 	const struct llm_hparams *hp = b->hp;
-	uint32_t q_n = hp->n_head * hp->head_dim;
-	uint32_t kv_n = hp->n_head_kv * hp->head_dim;
+	uint32_t n_q = hp->n_head, n_kv = hp->n_head_kv, flat = n_q * hp->head_dim;
+	struct qkv p = project(b, x);
+	HEARTH_OPTS(hearth_op_opts, o,
+		.scale = hp->attn_scale,
+		.window = is_local(b) ? hp->window : 0,
+		.softcap = hp->attn_cap);
 	hearth_tensor q, k, v, y;
 
-	q = matmul(b, "attn_q.weight", x, b->rows, hp->n_embd, q_n);
-	k = matmul(b, "attn_k.weight", x, b->rows, hp->n_embd, kv_n);
-	v = matmul(b, "attn_v.weight", x, b->rows, hp->n_embd, kv_n);
-	q = rope(b, "q_rope", heads(b, "q", q, hp->n_head), hp->n_head);
-	k = rope(b, "k_rope", heads(b, "k", k, hp->n_head_kv), hp->n_head_kv);
-	k = cache(b, "k_cache", k);
-	v = cache(b, "v_cache", heads(b, "v", v, hp->n_head_kv));
-	y = activation(b, "attn", b->rows, hp->n_head, hp->head_dim);
-	y = op(b, HEARTH_ATTENTION, "attn", y, NULL, 4, q, k, v, b->pos);
+	q = head_norm(b, "attn_q_norm.weight", heads(b, "q", p.q, n_q), n_q);
+	k = head_norm(b, "attn_k_norm.weight", heads(b, "k", p.k, n_kv), n_kv);
+	q = rope(b, "q_rope", q, n_q);
+	k = cache(b, "k_cache", rope(b, "k_rope", k, n_kv));
+	v = cache(b, "v_cache", heads(b, "v", p.v, n_kv));
+	y = activation(b, "attn", b->rows, n_q, hp->head_dim);
+	y = op(b, HEARTH_ATTENTION, "attn", y, &o, 4, q, k, v, b->pos);
 	y = op(b, HEARTH_RESHAPE, "attn_flat",
-	       activation(b, "attn_flat", b->rows, q_n, 0), NULL, 1, y);
-	return matmul(b, "attn_output.weight", y, b->rows, q_n, hp->n_embd);
+	       activation(b, "attn_flat", b->rows, flat, 0), NULL, 1, y);
+	y = matmul(b, "attn_output.weight", y, b->rows, flat, hp->n_embd);
+	return hp->features & LLM_POST_NORM ?
+	       norm(b, "post_attention_norm.weight", y, b->rows) : y;
 }
 
 static hearth_tensor feed_forward(struct builder *b, hearth_tensor x)
 {
 	const struct llm_hparams *hp = b->hp;
+	uint32_t n = hp->n_ff, rows = b->rows, in = hp->n_embd;
+	const char *up_name = "ffn_up.weight";
 	hearth_tensor gate, up, y;
 
-	gate = matmul(b, "ffn_gate.weight", x, b->rows, hp->n_embd, hp->n_ff);
-	up = matmul(b, "ffn_up.weight", x, b->rows, hp->n_embd, hp->n_ff);
-	y = op(b, HEARTH_SWIGLU, "ffn_act",
-	       activation(b, "ffn_act", b->rows, hp->n_ff, 0), NULL, 2, gate, up);
-	return matmul(b, "ffn_down.weight", y, b->rows, hp->n_ff, hp->n_embd);
+	if (has(b, "ffn_gate.weight")) {
+		gate = matmul(b, "ffn_gate.weight", x, rows, in, n);
+		up = matmul(b, up_name, x, rows, in, n);
+	} else {	/* one tensor holds both, the gate first */
+		gate = part_matmul(b, up_name, "ffn_gate", x, rows, in,
+				   (struct slice){ 0, n, 2 * n });
+		up = part_matmul(b, up_name, "ffn_up", x, rows, in, (struct slice){ n, n, 2 * n });
+	}
+	y = op(b, hp->features & LLM_GELU ? HEARTH_GEGLU : HEARTH_SWIGLU, "ffn_act",
+	       activation(b, "ffn_act", rows, n, 0), NULL, 2, gate, up);
+	y = matmul(b, "ffn_down.weight", y, rows, n, in);
+	return hp->features & LLM_POST_NORM ? norm(b, "post_ffw_norm.weight", y, rows) : y;
 }
 
 static hearth_tensor residual(struct builder *b, const char *name,
@@ -258,6 +399,21 @@ static hearth_tensor residual(struct builder *b, const char *name,
 {
 	return op(b, HEARTH_ADD, name,
 		  activation(b, name, b->rows, b->hp->n_embd, 0), NULL, 2, x, y);
+}
+
+/* A constant in memory that outlives the graph's compilation. */
+static hearth_tensor constant(struct builder *b, const char *name, uint32_t n,
+			      const void *data)
+{
+	HEARTH_OPTS(hearth_tensor_opts, o,
+		.name = name,
+		.type = HEARTH_TYPE_F32,
+		.role = HEARTH_TENSOR_CONSTANT,
+		.n_dims = 1,
+		.dims = { n },
+		.data = data);
+
+	return add(b, &o);
 }
 
 static hearth_tensor input(struct builder *b, const char *name, uint32_t n)
@@ -278,7 +434,8 @@ static hearth_tensor head(struct builder *b, hearth_tensor x, hearth_tensor last
 	const struct llm_hparams *hp = b->hp;
 	const char *name = gguf_find_tensor(b->g, "output.weight") ?
 			   "output.weight" : "token_embd.weight";
-	hearth_tensor logits;
+	HEARTH_OPTS(hearth_op_opts, cap, .softcap = hp->logit_cap);
+	hearth_tensor logits, raw;
 
 	x = op(b, HEARTH_GET_ROWS, "last_row",
 	       activation(b, "last_row", b->n_logits, hp->n_embd, 0), NULL, 2, x,
@@ -291,8 +448,44 @@ static hearth_tensor head(struct builder *b, hearth_tensor x, hearth_tensor last
 		.n_dims = 2,
 		.dims = { b->n_logits, hp->n_vocab });
 	logits = add(b, &o);
-	return op(b, HEARTH_MATMUL, name, logits, NULL, 2, x,
-		  weights(b, name, hp->n_vocab, hp->n_embd));
+	raw = hp->logit_cap > 0 ? activation(b, name, b->n_logits, hp->n_vocab, 0) : logits;
+	raw = op(b, HEARTH_MATMUL, name, raw, NULL, 2, x,
+		 weights(b, name, hp->n_vocab, hp->n_embd));
+	return hp->logit_cap > 0 ? op(b, HEARTH_SOFTCAP, "logits", logits, &cap, 1, raw) : raw;
+}
+
+static hearth_tensor embed(struct builder *b, hearth_tensor ids)
+{
+	const struct llm_hparams *hp = b->hp;
+	hearth_tensor x = op(b, HEARTH_GET_ROWS, "token_embd.weight",
+			     activation(b, "embd", b->rows, hp->n_embd, 0), NULL, 2,
+			     weights(b, "token_embd.weight", hp->n_vocab, hp->n_embd), ids);
+
+	if (hp->embd_scale == 1.0f)
+		return x;
+	return op(b, HEARTH_MUL, "embd_scale",
+		  activation(b, "embd_scaled", b->rows, hp->n_embd, 0), NULL, 2, x,
+		  constant(b, "embd_scale", 1, &hp->embd_scale));
+}
+
+/* The tensor that divides frequencies, for this context; none in most files. */
+static void find_factors(struct builder *b)
+{
+	const struct llm_hparams *hp = b->hp;
+	const char *name = !(hp->features & LLM_LONG_ROPE) ? "rope_freqs.weight" :
+			   b->n_ctx > hp->n_ctx_short ? "rope_factors_long.weight" :
+							"rope_factors_short.weight";
+	const struct gguf_tensor *t;
+
+	b->factors = HEARTH_NO_TENSOR;
+	if (!gguf_find_tensor(b->g, name))
+		return;
+	t = find(b, name, 1, hp->n_rot / 2);
+	if (t && t->type != GGUF_TYPE_F32)
+		b->ret = hearth_seterr(-EOPNOTSUPP, "tensor '%s' is of type %s: f32 is supported",
+				       name, t->info->name);
+	else if (t)
+		b->factors = constant(b, name, hp->n_rot / 2, t->data);
 }
 
 static void network(struct builder *b, struct llm_step *step)
@@ -305,10 +498,8 @@ static void network(struct builder *b, struct llm_step *step)
 	step->pos = input(b, "pos", b->rows);
 	step->last = input(b, "last", b->n_logits);
 	b->pos = step->pos;
-	x = op(b, HEARTH_GET_ROWS, "token_embd.weight",
-	       activation(b, "embd", b->rows, hp->n_embd, 0), NULL, 2,
-	       weights(b, "token_embd.weight", hp->n_vocab, hp->n_embd),
-	       step->ids);
+	find_factors(b);
+	x = embed(b, step->ids);
 	for (b->layer = 0; b->layer < (int)hp->n_layer; b->layer++) {
 		x = residual(b, "attn_residual", x,
 			     attention(b, norm(b, "attn_norm.weight", x,
@@ -321,28 +512,95 @@ static void network(struct builder *b, struct llm_step *step)
 	step->logits = head(b, x, step->last);
 }
 
-int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
-		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx, bool kv_f32,
-		   struct llm_step *step)
+/* Of two sets of factors one stays unused; of old files the table of angles. */
+static bool may_be_unused(struct gguf_str name)
 {
-	struct builder b = {
-		.g = g,
-		.hp = hp,
-		.rows = rows,
-		.n_logits = n_logits,
-		.n_ctx = n_ctx,
-		.kv_type = kv_f32 ? HEARTH_TYPE_F32 : HEARTH_TYPE_F16,
-	};
+	static const char *const ends[] = { "rope_factors_long.weight", "rope_factors_short.weight",
+					    ".attn_rot_embd", ".attn_rot_embd.weight",
+					    ".attn.rot_embd.weight" };
 
-	b.ret = hearth_graph_create(&b.graph);
-	if (b.ret)
-		return b.ret;
-	b.ret = hearth_graph_set_weights(b.graph, gguf_fd(g));
-	network(&b, step);
-	if (b.ret) {
-		hearth_graph_destroy(b.graph);
-		return b.ret;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		size_t n = strlen(ends[i]);
+
+		if (name.len >= n && !memcmp(name.ptr + name.len - n, ends[i], n))
+			return true;
 	}
-	step->graph = b.graph;
+	return false;
+}
+
+/* A tensor that no op reads would change the answers: of who knows what it is for. */
+static int check_unused(const struct builder *b)
+{
+	for (uint64_t i = 0; i < gguf_n_tensors(b->g); i++) {
+		struct gguf_str name = gguf_tensor_at(b->g, i)->name;
+
+		if (!b->used[i] && !may_be_unused(name))
+			return hearth_seterr(-EOPNOTSUPP,
+					     "tensor '%.*s' is not supported in architecture '%s'",
+					     (int)name.len, name.ptr, b->hp->arch);
+	}
 	return 0;
+}
+
+static int start(struct builder *b, const struct gguf *g, const struct llm_hparams *hp,
+		 uint32_t n_ctx, unsigned int kv_type)
+{
+	b->g = g;
+	b->hp = hp;
+	b->n_ctx = n_ctx;
+	b->kv_type = kv_type;
+	b->used = calloc(gguf_n_tensors(g) + 1, sizeof(*b->used));
+	if (!b->used)
+		return hearth_seterr(-ENOMEM, "no memory for a graph");
+	b->ret = hearth_graph_create(&b->graph);
+	if (!b->ret)
+		b->ret = hearth_graph_set_weights(b->graph, gguf_fd(g));
+	return b->ret;
+}
+
+/* The graph, or the first error. */
+static int finish(struct builder *b, struct hearth_graph **graph)
+{
+	free(b->used);
+	if (b->ret) {
+		hearth_graph_destroy(b->graph);
+		return b->ret;
+	}
+	*graph = b->graph;
+	return 0;
+}
+
+int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
+		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx,
+		   unsigned int kv_type, struct llm_step *step)
+{
+	struct builder b = { .rows = rows, .n_logits = n_logits };
+
+	if (!start(&b, g, hp, n_ctx, kv_type)) {
+		network(&b, step);
+		if (!b.ret)
+			b.ret = check_unused(&b);
+	}
+	return finish(&b, &step->graph);
+}
+
+int llm_build_shift(const struct gguf *g, const struct llm_hparams *hp, uint32_t n_ctx,
+		    unsigned int kv_type, struct llm_shift *shift)
+{
+	struct builder b = { .layer = -1 };
+
+	if (start(&b, g, hp, n_ctx, kv_type))
+		return finish(&b, &shift->graph);
+	shift->shift = input(&b, "shift", 3);
+	find_factors(&b);
+	for (b.layer = 0; b.layer < (int)hp->n_layer; b.layer++) {
+		struct hearth_op_opts o = rope_opts(&b);
+
+		/* a turn only: what is in the cache has its magnitude */
+		o.rope_magnitude = 1;
+		op(&b, HEARTH_KV_SHIFT, "k_cache", state(&b, "k_cache"), &o, 2, shift->shift,
+		   b.factors);
+		op(&b, HEARTH_KV_SHIFT, "v_cache", state(&b, "v_cache"), NULL, 1, shift->shift);
+	}
+	return finish(&b, &shift->graph);
 }

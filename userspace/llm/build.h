@@ -19,12 +19,23 @@ struct llm_step {
 };
 
 /*
- * Build the graph of @rows tokens over a KV cache of @n_ctx positions, with
- * the logits of @n_logits (1 to @rows) of them. The caller destroys
- * step->graph. Errors with the thread's message set.
+ * Build the graph of @rows tokens over a KV cache of @n_ctx positions of type
+ * @kv_type, with the logits of @n_logits (1 to @rows) of them. The caller
+ * destroys step->graph. Errors with the thread's message set: -EINVAL a tensor
+ * of another shape, -EOPNOTSUPP a tensor or a type that Hearth has no use for.
  */
 int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
-		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx, bool kv_f32,
-		   struct llm_step *step);
+		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx,
+		   unsigned int kv_type, struct llm_step *step);
+
+/* The way of all caches to lower positions, and what it reads. */
+struct llm_shift {
+	struct hearth_graph *graph;
+	hearth_tensor shift;	/* i32 (3): first, by, n */
+};
+
+/* The same for the caches alone. */
+int llm_build_shift(const struct gguf *g, const struct llm_hparams *hp, uint32_t n_ctx,
+		    unsigned int kv_type, struct llm_shift *shift);
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <hw/hearth_cmd.h>
+
 #include "llm/build.h"
 #include "llm/llm.h"
 #include "runtime/error.h"
@@ -22,7 +24,7 @@ static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logit
 {
 	struct llm_step step;
 	int ret = llm_build_step(llm->gguf, &llm->hp, rows, n_logits, llm->n_ctx,
-				 llm->opts.kv_f32, &step);
+				 llm->kv_type, &step);
 
 	if (ret)
 		return ret;
@@ -64,10 +66,39 @@ static int create_runners(struct hearth_llm *llm, uint32_t batch)
 	return ret;
 }
 
+static int pick_kv_type(struct hearth_llm *llm, const struct hearth_llm_opts *opts)
+{
+	switch (opts->kv_type) {
+	case HEARTH_KV_DEFAULT:
+		llm->kv_type = opts->kv_f32 ? HEARTH_TYPE_F32 : HEARTH_TYPE_F16;
+		return 0;
+	case HEARTH_KV_F16:
+		llm->kv_type = HEARTH_TYPE_F16;
+		return 0;
+	case HEARTH_KV_F32:
+		llm->kv_type = HEARTH_TYPE_F32;
+		return 0;
+	case HEARTH_KV_Q8_0:
+		llm->kv_type = HEARTH_TYPE_Q8_0;
+		if (llm->hp.head_dim % 32 == 0)
+			return 0;
+		return hearth_seterr(-EINVAL,
+				     "kv_type q8_0: heads of the model have %u elements, a multiple of 32 is wanted: take f16",
+				     llm->hp.head_dim);
+	default:
+		return hearth_seterr(-EINVAL, "kv_type is %u: 0 to %u are possible",
+				     (unsigned int)opts->kv_type, HEARTH_KV_Q8_0);
+	}
+}
+
 int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
 		     const struct hearth_llm_opts *opts)
 {
 	uint32_t batch = opts->n_batch ? opts->n_batch : BATCH_DEFAULT;
+	int ret = pick_kv_type(llm, opts);
+
+	if (ret)
+		return ret;
 
 	if (batch > BATCH_MAX)
 		return hearth_seterr(-EINVAL, "n_batch is %u: at most %u are possible",
@@ -84,6 +115,7 @@ int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
 void llm_context_close(struct hearth_llm *llm)
 {
 	/* all share what the first one owns */
+	hearth_program_destroy(llm->shift);
 	hearth_program_destroy(llm->each.program);
 	while (llm->n_runners)
 		hearth_program_destroy(llm->runners[--llm->n_runners].program);
@@ -113,6 +145,8 @@ static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids
 	if (ret)
 		return ret;
 	memcpy(llm->fed + llm->position, ids, n * sizeof(*ids));
+	if (llm->exact == llm->position)
+		llm->exact += n;
 	llm->position += n;
 	llm->logits = r->logits;
 	return 0;
@@ -205,7 +239,7 @@ int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids, size_t n,
 	if (n > llm->n_ctx)
 		return hearth_seterr(-ENOSPC, "%zu tokens exceed the context of %u", n,
 				     llm->n_ctx);
-	while (same < n && same < llm->position && llm->fed[same] == ids[same])
+	while (same < n && same < llm->exact && llm->fed[same] == ids[same])
 		same++;
 	/* the last token is fed again for its logits, unless they are still there */
 	if (same == n && (same < llm->position || !llm->logits))
@@ -231,5 +265,56 @@ int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position)
 	if (position != llm->position)
 		llm->logits = NULL;
 	llm->position = position;
+	if (llm->exact > position)
+		llm->exact = position;
 	return 0;
+}
+
+static int create_shift(struct hearth_llm *llm)
+{
+	struct llm_shift s;
+	int ret = llm_build_shift(llm->gguf, &llm->hp, llm->n_ctx, llm->kv_type, &s);
+
+	if (ret)
+		return ret;
+	HEARTH_OPTS(hearth_compile_opts, co,
+		.priority = llm->opts.priority,
+		.share = llm->runners[0].program);
+	ret = hearth_compile(s.graph, llm->dev, &co, &llm->shift);
+	if (!ret)
+		llm->shift_by = hearth_program_data(llm->shift, s.shift, NULL);
+	hearth_graph_destroy(s.graph);
+	return ret;
+}
+
+int hearth_llm_shift(struct hearth_llm *llm, uint32_t n_keep, uint32_t n_drop)
+{
+	uint32_t moved;
+	int ret = 0;
+
+	if (n_keep > llm->position || n_drop > llm->position - n_keep)
+		return hearth_seterr(-EINVAL,
+				     "shift: %u tokens to keep and %u to drop, only %u were fed",
+				     n_keep, n_drop, llm->position);
+	moved = llm->position - n_keep - n_drop;
+	if (n_drop && moved && !llm->shift)
+		ret = create_shift(llm);
+	if (ret)
+		return ret;
+	if (n_drop && moved) {
+		llm->shift_by[0] = n_keep;
+		llm->shift_by[1] = n_drop;
+		llm->shift_by[2] = moved;
+		ret = hearth_program_run(llm->shift);
+		memmove(llm->fed + n_keep, llm->fed + n_keep + n_drop, moved * sizeof(*llm->fed));
+	}
+	/* a run that failed may have moved some caches and not others */
+	llm->position = ret ? 0 : n_keep + moved;
+	if (ret)
+		llm->logits = NULL;
+	if (n_drop && llm->exact > n_keep)
+		llm->exact = n_keep;
+	if (llm->exact > llm->position)
+		llm->exact = llm->position;
+	return ret;
 }

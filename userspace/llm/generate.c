@@ -52,7 +52,7 @@ static void choose(struct stream *s, uint32_t left, struct hearth_llm_token *t)
 	t->end = HEARTH_LLM_GOES_ON;
 	if (tok_is_eog(llm->tok, t->id) && !s->opts.ignore_eos)
 		t->end = HEARTH_LLM_END_TOKEN;
-	else if (!left || llm->position == llm->n_ctx)
+	else if (!left || (llm->position == llm->n_ctx && !s->opts.shift))
 		t->end = HEARTH_LLM_END_LENGTH;
 }
 
@@ -75,6 +75,30 @@ static int spell(struct stream *s, struct hearth_llm_token *t)
 	return 0;
 }
 
+static int check_shift(const struct hearth_llm *llm, const struct hearth_generate_opts *o)
+{
+	if (!o->shift)
+		return 0;
+	if (!o->max_tokens)
+		return hearth_seterr(-EINVAL, "shift without max_tokens would never end");
+	/* half of one token is none */
+	if (o->n_keep + 2ull > llm->n_ctx)
+		return hearth_seterr(-EINVAL, "n_keep is %u: a context of %u keeps %u at most",
+				     o->n_keep, llm->n_ctx, llm->n_ctx < 2 ? 0 : llm->n_ctx - 2);
+	return 0;
+}
+
+/* Feed a token; if there is no room, that of half of the others. */
+static int feed(struct stream *s, int32_t id)
+{
+	struct hearth_llm *llm = s->llm;
+	int ret = 0;
+
+	if (llm->position == llm->n_ctx)
+		ret = hearth_llm_shift(llm, s->opts.n_keep, (llm->n_ctx - s->opts.n_keep) / 2);
+	return ret ? ret : hearth_llm_eval(llm, &id, 1, NULL);
+}
+
 int hearth_llm_generate(struct hearth_llm *llm,
 			const struct hearth_generate_opts *opts,
 			int (*fn)(const struct hearth_llm_token *t, void *arg),
@@ -88,6 +112,9 @@ int hearth_llm_generate(struct hearth_llm *llm,
 		return ret;
 	if (!llm->logits)
 		return hearth_seterr(-EINVAL, "nothing was fed before generate");
+	ret = check_shift(llm, &o);
+	if (ret)
+		return ret;
 	ret = stream_start(&s);
 	/* 0 wraps, and the context is full long before it comes down to 0 */
 	for (uint32_t left = o.max_tokens; !ret;) {
@@ -98,7 +125,7 @@ int hearth_llm_generate(struct hearth_llm *llm,
 		/* the last token is not fed: nobody asks what follows it */
 		if (ret || t.end)
 			break;
-		ret = hearth_llm_eval(llm, &t.id, 1, NULL);
+		ret = feed(&s, t.id);
 	}
 	stream_end(&s);
 	return ret;

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "formats/gguf.h"
+#include "kernels/exec.h"
 #include "llm/llm.h"
 #include "llm/sample.h"
 #include "llm/tokenizer.h"
@@ -109,6 +110,12 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 		.weights_bytes = p.weights_bytes,
 		.state_bytes = p.state_bytes,
 		.activation_bytes = p.activation_bytes,
+		.kv_type = hk_type_name(llm->kv_type),
+		.n_head = llm->hp.n_head,
+		.n_head_kv = llm->hp.n_head_kv,
+		.head_dim = llm->hp.head_dim,
+		.n_ff = llm->hp.n_ff,
+		.window = llm->hp.window,
 	};
 	for (unsigned int k = 1; k < llm->n_runners; k++) {
 		ret = hearth_program_get_info(llm->runners[k].program, &p);

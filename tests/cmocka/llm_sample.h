@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* A small llama, written by the test; a test changes some of it first. */
+#ifndef HEARTH_TESTS_LLM_SAMPLE_H
+#define HEARTH_TESTS_LLM_SAMPLE_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "gguf_writer.h"
+
+#define VOCAB	(3 + 256)
+#define EMBD	32
+#define FF	64
+#define HEADS	4
+#define HEAD_DIM (EMBD / HEADS)
+#define CTX	32
+#define LAYERS	2
+
+/* What a test changes in the model before it is written. */
+struct spec {
+	const char *arch;
+	uint32_t ctx, embd, ff, layers, heads, heads_kv, rot, experts;
+	float eps, base;
+	const char *scaling;
+	float factor;
+	bool rope_freqs;
+	uint64_t q_rows, kv_rows;
+	/* keys behind those, without the architecture; without: left out */
+	struct {
+		const char *key;
+		uint32_t type;
+		double v;
+	} more[4];
+	const char *without;
+	/* one more tensor, of a row */
+	const char *extra;
+	uint64_t extra_cols;
+};
+
+static const struct spec good = {
+	.arch = "llama", .ctx = CTX, .embd = EMBD, .ff = FF, .layers = LAYERS,
+	.heads = HEADS, .heads_kv = 2, .rot = HEAD_DIM, .eps = 1e-5f, .base = 10000,
+	.q_rows = EMBD, .kv_rows = 2 * HEAD_DIM, .extra_cols = EMBD,
+};
+
+static inline void sample_f32(struct bytes *b, const char *key, float v)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &v, 4);
+	gw_key(b, key, GGUF_VT_F32);
+	bytes_u32(b, bits);
+}
+
+/* A SentencePiece vocabulary of control tokens and single bytes. */
+static inline void write_vocab(struct bytes *b)
+{
+	char piece[8];
+
+	gw_kv_str(b, "tokenizer.ggml.model", "llama");
+	gw_kv_arr(b, "tokenizer.ggml.tokens", GGUF_VT_STR, VOCAB);
+	gw_str(b, "<unk>");
+	gw_str(b, "<s>");
+	gw_str(b, "</s>");
+	for (int i = 0; i < 256; i++) {
+		snprintf(piece, sizeof(piece), "<0x%02X>", i);
+		gw_str(b, piece);
+	}
+	gw_kv_arr(b, "tokenizer.ggml.scores", GGUF_VT_F32, VOCAB);
+	for (int i = 0; i < VOCAB; i++)
+		bytes_u32(b, 0);
+	gw_kv_arr(b, "tokenizer.ggml.token_type", GGUF_VT_I32, VOCAB);
+	for (int i = 0; i < VOCAB; i++)
+		bytes_u32(b, i == 0 ? 2 : i < 3 ? 3 : 6);
+	gw_kv_u32(b, "tokenizer.ggml.bos_token_id", 1);
+	gw_kv_u32(b, "tokenizer.ggml.eos_token_id", 2);
+}
+#define VOCAB_KVS	6
+
+/* "<arch>.<key>", of type u32 or f32; returns how many were written, 1 or 0. */
+static inline unsigned int sample_key(struct bytes *b, const struct spec *s, const char *key,
+				      uint32_t type, double v)
+{
+	char full[96];
+
+	if (s->without && !strcmp(key, s->without))
+		return 0;
+	snprintf(full, sizeof(full), "%s.%s", s->arch, key);
+	if (type == GGUF_VT_F32)
+		sample_f32(b, full, (float)v);
+	else
+		gw_kv_u32(b, full, (uint32_t)v);
+	return 1;
+}
+
+static inline unsigned int sample_keys(struct bytes *b, const struct spec *s)
+{
+	const struct {
+		const char *key;
+		double v;
+		bool real;
+	} keys[] = {
+		{ "context_length", s->ctx, false }, { "embedding_length", s->embd, false },
+		{ "feed_forward_length", s->ff, false }, { "block_count", s->layers, false },
+		{ "attention.head_count", s->heads, false },
+		{ "attention.head_count_kv", s->heads_kv, false },
+		{ "rope.dimension_count", s->rot, false }, { "expert_count", s->experts, false },
+		{ "attention.layer_norm_rms_epsilon", s->eps, true },
+		{ "rope.freq_base", s->base, true }, { "rope.scaling.factor", s->factor, true },
+	};
+	char full[96];
+	unsigned int n = 1;
+
+	gw_kv_str(b, "general.architecture", s->arch);
+	for (unsigned int i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		n += sample_key(b, s, keys[i].key, keys[i].real ? GGUF_VT_F32 : GGUF_VT_U32,
+				keys[i].v);
+	for (unsigned int i = 0; i < 4 && s->more[i].key; i++)
+		n += sample_key(b, s, s->more[i].key, s->more[i].type, s->more[i].v);
+	if (s->scaling) {
+		snprintf(full, sizeof(full), "%s.rope.scaling.type", s->arch);
+		gw_kv_str(b, full, s->scaling);
+		n++;
+	}
+	write_vocab(b);
+	return n + VOCAB_KVS;
+}
+
+struct sample_data {
+	uint64_t bytes;
+	unsigned int n;
+};
+
+static inline void sample_tensor(struct bytes *b, struct sample_data *d, const char *name,
+		   uint64_t rows, uint64_t cols)
+{
+	uint64_t dims[2] = { cols, rows };
+
+	gw_tensor(b, name, GGUF_TYPE_F32, rows > 1 ? 2 : 1, dims, d->bytes);
+	d->bytes = (d->bytes + rows * cols * 4 + 31) & ~31ull;
+	d->n++;
+}
+
+static inline void write_tensors(struct bytes *b, const struct spec *s, struct sample_data *d)
+{
+	char n[64];
+
+	sample_tensor(b, d, "token_embd.weight", VOCAB, EMBD);
+	sample_tensor(b, d, "output_norm.weight", 1, EMBD);
+	if (s->rope_freqs)
+		sample_tensor(b, d, "rope_freqs.weight", 1, HEAD_DIM / 2);
+	if (s->extra)
+		sample_tensor(b, d, s->extra, 1, s->extra_cols);
+	for (uint32_t l = 0; l < LAYERS && l < s->layers; l++) {
+		const struct {
+			const char *name;
+			uint64_t rows, cols;
+		} w[] = {
+			{ "attn_norm", 1, EMBD }, { "attn_q", s->q_rows, EMBD },
+			{ "attn_k", s->kv_rows, EMBD }, { "attn_v", s->kv_rows, EMBD },
+			{ "attn_output", EMBD, EMBD }, { "ffn_norm", 1, EMBD },
+			{ "ffn_gate", FF, EMBD }, { "ffn_up", FF, EMBD },
+			{ "ffn_down", EMBD, FF },
+		};
+
+		for (unsigned int i = 0; i < sizeof(w) / sizeof(*w); i++) {
+			snprintf(n, sizeof(n), "blk.%u.%s.weight", l, w[i].name);
+			sample_tensor(b, d, n, w[i].rows, w[i].cols);
+		}
+	}
+}
+
+/* Header with counts, filled in when they are known. */
+static inline void write_model(struct bytes *b, const struct spec *s)
+{
+	struct sample_data d = { 0 };
+	uint32_t v = 1, n_kv;
+	size_t counts = gw_header(b, 3, 0, 0);
+
+	n_kv = sample_keys(b, s);
+	write_tensors(b, s, &d);
+	memcpy(b->p + counts, &(uint64_t){ d.n }, 8);
+	memcpy(b->p + counts + 8, &(uint64_t){ n_kv }, 8);
+	while (b->n % 32)
+		bytes_u8(b, 0);
+	for (uint64_t i = 0; i < d.bytes / 4; i++) {
+		float f;
+		uint32_t bits;
+
+		v = v * 1664525 + 1013904223;
+		f = (int32_t)v * 0x1p-33f;
+		memcpy(&bits, &f, 4);
+		bytes_u32(b, bits);
+	}
+}
+
+#endif /* HEARTH_TESTS_LLM_SAMPLE_H */
