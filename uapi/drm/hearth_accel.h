@@ -1130,7 +1130,7 @@ struct drm_hearth_admit {
  *
  * Keeps @bytes against every later load by others until the file descriptor
  * is closed. Drops others for it if it must. -EDQUOT if ADMIT would say NEVER,
- * -EAGAIN if it would say WAIT.
+ * -EBUSY if it would say WAIT (libdrm repeats what gives -EAGAIN).
  */
 struct drm_hearth_reserve {
 	/** @bytes: Bytes to keep, not zero; rounded up to extents, returned. */
