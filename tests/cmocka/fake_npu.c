@@ -11,17 +11,12 @@
 
 #include <xf86drm.h>
 
-#include "fake_npu.h"
+#include "fake_npu_models.h"
 #include "kernels/exec.h"
 
-#define MAX_BOS		64
 #define MAX_MAPS	64
 #define BO_SPACE	(1ull << 32)
 
-struct bo {
-	uint64_t bytes;
-	char *ptr;
-};
 
 struct map {
 	uint64_t va, bytes;
@@ -32,7 +27,6 @@ struct map {
 struct fake_npu fake;
 
 static int file_fd = -1;
-static struct bo bos[MAX_BOS];
 static struct map maps[MAX_MAPS];
 static struct drm_hearth_query_fault fault;
 static struct hk_exec *executor;
@@ -49,17 +43,19 @@ void fake_npu_reset(void)
 		executor = hk_exec_create(NULL, NULL);
 	}
 	memset(&fake, 0, sizeof(fake));
-	memset(bos, 0, sizeof(bos));
+	fake_models_reset();
 	memset(maps, 0, sizeof(maps));
 	memset(&fault, 0, sizeof(fault));
 	snprintf(fake.path, sizeof(fake.path), "/proc/self/fd/%d", file_fd);
 	fake.ops = hk_ops_mask();
 	fake.types = hk_types_mask();
+	fake.extent_bytes = 2 << 20;
+	fake.max_models = 16;
 }
 
 unsigned int fake_npu_leaks(void)
 {
-	return fake.bos + fake.queues + fake.syncobjs + fake.mappings;
+	return fake.bos + fake.queues + fake.syncobjs + fake.mappings + fake.models;
 }
 
 /* ---- memory, as the device sees it ---- */
@@ -156,52 +152,86 @@ static int do_query(struct drm_hearth_dev_query *q)
 		.sram_bytes = 1 << 20,
 		.fw_version = 0x10002,
 	};
-	struct drm_hearth_limits limits = { .va_start = 4096, .va_end = 1ull << 39 };
+	struct drm_hearth_limits limits = {
+		.va_start = 4096,
+		.va_end = 1ull << 39,
+		.extent_bytes = fake.extent_bytes,
+		.max_models = fake.max_models,
+	};
+	void *to = (void *)(uintptr_t)q->pointer;
 
 	if (q->type == DRM_HEARTH_DEV_QUERY_NPU_INFO)
-		memcpy((void *)(uintptr_t)q->pointer, &info, sizeof(info));
+		memcpy(to, &info, sizeof(info));
+	else if (q->type == DRM_HEARTH_DEV_QUERY_LIMITS)
+		memcpy(to, &limits, sizeof(limits));
+	else if (fake.max_models)
+		memcpy(to, &fake.memory, sizeof(fake.memory));
 	else
-		memcpy((void *)(uintptr_t)q->pointer, &limits, sizeof(limits));
+		return -EINVAL;
 	return 0;
 }
 
 static int do_bo_create(struct drm_hearth_bo_create *a)
 {
-	for (uint32_t h = 1; h < MAX_BOS; h++)
-		if (!bos[h].bytes) {
-			bos[h].bytes = a->size;
-			bos[h].ptr = mmap(NULL, a->size, PROT_READ | PROT_WRITE,
-					  MAP_SHARED, file_fd, h * BO_SPACE);
-			memset(bos[h].ptr, 0, a->size);
-			fake.bos++;
-			a->handle = h;
-			return 0;
-		}
-	return -ENOMEM;
+	struct fake_bo *bo = fake_bo_new(&a->handle);
+
+	if (!bo)
+		return -ENOMEM;
+	if (a->flags & DRM_HEARTH_BO_STATE &&
+	    (!fake.extent_bytes || a->size % fake.extent_bytes))
+		return -EINVAL;
+	bo->bytes = bo->mapped = a->size;
+	bo->state = a->flags & DRM_HEARTH_BO_STATE;
+	bo->ptr = mmap(NULL, a->size, PROT_READ | PROT_WRITE, MAP_SHARED, file_fd,
+		       a->handle * BO_SPACE);
+	memset(bo->ptr, 0, a->size);
+	fake.bos++;
+	return 0;
 }
 
 static int do_gem_close(struct drm_gem_close *a)
 {
-	struct bo *bo = &bos[a->handle % MAX_BOS];
+	struct fake_bo *bo = fake_bo_find(a->handle);
 
-	if (!bo->bytes)
+	if (!bo)
 		return -EINVAL;
-	munmap(bo->ptr, bo->bytes);
+	munmap(bo->ptr, bo->mapped);
 	bo->bytes = 0;
 	fake.bos--;
 	return 0;
 }
 
+/* Files and states are bound in whole extents, files for reading alone. */
+static int check_bind(const struct drm_hearth_bind_op *op, const struct fake_bo *bo)
+{
+	if (!bo || op->bo_offset > bo->bytes || op->size > bo->bytes - op->bo_offset)
+		return -EINVAL;
+	if ((bo->file || bo->state) && (op->va | op->bo_offset | op->size) % fake.extent_bytes)
+		return -EINVAL;
+	return bo->file && !(op->flags & DRM_HEARTH_BIND_READONLY) ? -EACCES : 0;
+}
+
+static uint64_t min(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static int do_bind(struct drm_hearth_vm_bind *a)
 {
 	const struct drm_hearth_bind_op *op = (void *)(uintptr_t)a->ops.array;
+	struct fake_bo *bo = fake_bo_find(op->bo_handle);
+	int ret = op->op == DRM_HEARTH_BIND_MAP ? check_bind(op, bo) : 0;
 
+	if (ret)
+		return ret;
 	for (unsigned int i = 0; i < MAX_MAPS; i++) {
 		struct map *m = &maps[i];
 
 		if (op->op == DRM_HEARTH_BIND_MAP && !m->bytes) {
-			*m = (struct map){ op->va, op->size,
-					   bos[op->bo_handle].ptr + op->bo_offset,
+			/* beyond the end of a file nothing is mapped */
+			*m = (struct map){ op->va,
+					   min(op->size, bo->mapped - op->bo_offset),
+					   bo->ptr + op->bo_offset,
 					   op->flags & DRM_HEARTH_BIND_READONLY };
 			fake.mappings++;
 			fake.binds++;
@@ -232,6 +262,7 @@ static int do_submit(struct drm_hearth_submit *a)
 	if (fault.error)
 		return -ECANCELED;
 	fake.submits++;
+	fake_models_restore();
 	if (fake.fault.error)
 		fault = fake.fault;
 	else
@@ -306,7 +337,7 @@ static int answer(unsigned long req, void *arg)
 	case DRM_IOCTL_SYNCOBJ_HANDLE_TO_FD:
 		return do_handle_to_fd(arg);
 	default:
-		return -ENOTTY;
+		return fake_models_answer(req, arg);
 	}
 }
 

@@ -30,12 +30,31 @@ struct fake_npu {
 	struct drm_hearth_query_fault fault;
 	/* never: waits time out */
 	bool never;
+	/* extent_bytes, max_models: limits; 0 as of a driver that is too old */
+	uint64_t extent_bytes;
+	uint32_t max_models;
+	/* models alive; the last one that was made */
+	unsigned int models;
+	struct drm_hearth_model_create model;
+	/* answer: what ADMIT fills in; memory: what QUERY_MEMORY does */
+	struct drm_hearth_admit answer;
+	struct drm_hearth_memory memory;
+	/* asked: the last demand of ADMIT, bytes: of the last RESERVE */
+	struct drm_hearth_admit asked;
+	uint64_t reserved;
+	/* size, advice: of the last RESIZE and ADVISE; discard: retained is 0 */
+	uint64_t size;
+	uint32_t advice;
+	bool discard;
 };
 
 extern struct fake_npu fake;
 
 /* Start afresh; the file is made on the first call. */
 void fake_npu_reset(void);
+
+/* Drop the weights of all models, as under pressure. */
+void fake_npu_drop(void);
 
 /* Objects of any kind that are still alive. */
 unsigned int fake_npu_leaks(void);

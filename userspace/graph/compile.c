@@ -158,6 +158,8 @@ static int build(struct hg_compile *c)
 	if (!ret)
 		ret = hg_make_states(c);
 	if (!ret)
+		ret = hg_make_model(c);
+	if (!ret)
 		ret = hg_make_activations(c);
 	if (ret)
 		return ret;
@@ -186,7 +188,7 @@ int hearth_compile(struct hearth_graph *g, struct hearth_device *dev,
 		   const struct hearth_compile_opts *opts, struct hearth_program **program)
 {
 	HEARTH_OPTS_LOCAL(hearth_compile_opts, o, opts, ret);
-	struct hg_compile c = { .g = g, .share = o.share };
+	struct hg_compile c = { .g = g, .share = o.share, .model = o.model };
 
 	if (!ret)
 		ret = check_share(dev, o.share);

@@ -14,6 +14,8 @@ struct hg_compile {
 	struct hearth_program *p;
 	/** share: Or NULL. */
 	const struct hearth_program *share;
+	/** model: Options of the model; or NULL. */
+	const struct hearth_model_opts *model;
 	struct hg_lower l;
 	/** life: Of each value; the plan. */
 	struct hg_life *life;
@@ -25,6 +27,8 @@ struct hg_compile {
  */
 int hg_make_weights(struct hg_compile *c);
 int hg_make_states(struct hg_compile *c);
+/* Both as a model; or that of the program to share with. */
+int hg_make_model(struct hg_compile *c);
 int hg_make_activations(struct hg_compile *c);
 /* Constants and command stream; all addresses are known afterwards. */
 int hg_make_fixed(struct hg_compile *c);

@@ -61,19 +61,6 @@ int hearth_graph_set_weights(struct hearth_graph *g, int file_fd)
 	return 0;
 }
 
-int hg_give(void *to, const void *from, size_t size, const char *name)
-{
-	size_t sz;
-
-	memcpy(&sz, to, sizeof(sz));
-	if (sz < sizeof(sz) || sz > 4096)
-		return hearth_seterr(-EINVAL, "%s.sz is %zu: use HEARTH_OPTS()", name, sz);
-	memset(to, 0, sz);
-	memcpy(to, from, sz < size ? sz : size);
-	memcpy(to, &sz, sizeof(sz));
-	return 0;
-}
-
 /* Names come from files: no control characters, no novels. */
 static char *copy_name(const char *name, const char *kind, uint32_t index)
 {
@@ -412,5 +399,5 @@ int hearth_graph_get_tensor(const struct hearth_graph *g, hearth_tensor tensor,
 		.data = t->data,
 		.offset = t->offset);
 	memcpy(o.dims, t->dims, sizeof(o.dims));
-	return hg_give(opts, &o, sizeof(o), "hearth_tensor_opts");
+	return hearth_opts_give(opts, &o, sizeof(o), "hearth_tensor_opts");
 }

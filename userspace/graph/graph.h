@@ -104,7 +104,4 @@ uint32_t hg_window_out(uint32_t in, uint32_t k, uint32_t stride, uint32_t dilati
 uint32_t hg_window_pad(uint32_t in, uint32_t out, uint32_t k, uint32_t stride,
 		       uint32_t dilation, enum hearth_padding padding);
 
-/* Copy @from into the caller's struct, as much of it as its sz says. */
-int hg_give(void *to, const void *from, size_t size, const char *name);
-
 #endif /* HEARTH_GRAPH_GRAPH_H */

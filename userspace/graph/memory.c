@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "graph/compile.h"
 #include "kernels/exec.h"
 #include "runtime/error.h"
+#include "runtime/model.h"
 
 static int no_memory(void)
 {
@@ -109,6 +109,7 @@ static int describe_state(struct hg_compile *c, const struct hg_tensor *t,
 
 int hg_make_states(struct hg_compile *c)
 {
+	HEARTH_OPTS(hearth_buffer_opts, o, .flags = HEARTH_BUFFER_STATE);
 	struct hearth_program *p = c->p;
 	uint64_t bytes = 0, at = 0;
 	int ret = 0;
@@ -125,7 +126,7 @@ int hg_make_states(struct hg_compile *c)
 			bytes += round_up(t->bytes, HG_VALUE_ALIGN);
 	}
 	if (bytes)
-		ret = hearth_buffer_create(p->dev, bytes, NULL, &p->state);
+		ret = hearth_buffer_create(p->dev, bytes, &o, &p->state);
 	for (uint32_t i = 0; !ret && i < p->n_ports; i++) {
 		struct hg_port *port = &p->ports[i];
 
@@ -185,20 +186,15 @@ static uint32_t count_inputs(const struct hearth_graph *g)
 	return n;
 }
 
-/* Fills w->offset and w->bytes; 0 bytes if nothing is used. */
-static int weights_range(struct hg_compile *c, struct hg_weights *w)
+/* Fills info.weights_bytes: what ops use of the file. */
+static int count_weights(struct hg_compile *c)
 {
 	struct extent *e = malloc((count_inputs(c->g) + 1) * sizeof(*e));
-	uint64_t page = sysconf(_SC_PAGESIZE);
 	uint32_t n;
 
 	if (!e)
 		return no_memory();
 	n = used_extents(c, e);
-	if (n) {
-		w->offset = e[0].from & ~(page - 1);
-		w->bytes = e[n - 1].to - w->offset;
-	}
 	for (uint32_t i = 0; i < n; i++)
 		c->p->info.weights_bytes += e[i].to - e[i].from;
 	free(e);
@@ -208,9 +204,7 @@ static int weights_range(struct hg_compile *c, struct hg_weights *w)
 /* Does the file reach so far? If not, a tensor is named. */
 static int check_file(const struct hg_compile *c, uint64_t file_bytes)
 {
-	const struct hg_weights *w = &c->p->weights;
-
-	for (uint32_t i = 0; w->offset + w->bytes > file_bytes && i < c->g->n_ops; i++) {
+	for (uint32_t i = 0; i < c->g->n_ops; i++) {
 		const struct hg_op *op = &c->g->ops[i];
 
 		for (unsigned int k = 0; k < op->n_in; k++) {
@@ -232,9 +226,9 @@ int hg_make_weights(struct hg_compile *c)
 {
 	struct hg_weights *w = &c->p->weights;
 	struct stat st;
-	int ret = weights_range(c, w);
+	int ret = count_weights(c);
 
-	if (ret || !w->bytes)
+	if (ret || !c->p->info.weights_bytes)
 		return ret;
 	if (c->g->weights_fd < 0)
 		return hearth_seterr(-EINVAL,
@@ -244,18 +238,35 @@ int hg_make_weights(struct hg_compile *c)
 	ret = check_file(c, st.st_size);
 	if (ret)
 		return ret;
+	w->bytes = st.st_size;
 	w->dev = st.st_dev;
 	w->ino = st.st_ino;
 	if (c->share && c->share->weights.buffer && c->share->weights.dev == w->dev &&
-	    c->share->weights.ino == w->ino && c->share->weights.offset <= w->offset &&
-	    c->share->weights.offset + c->share->weights.bytes >= w->offset + w->bytes) {
+	    c->share->weights.ino == w->ino && c->share->weights.bytes >= w->bytes) {
 		*w = c->share->weights;
 		w->owned = false;
+	} else {
+		ret = hearth_buffer_from_file(c->p->dev, c->g->weights_fd, 0, w->bytes, NULL,
+					      &w->buffer);
+		w->owned = !ret;
+	}
+	c->p->info.weights_shared = !ret && hearth_buffer_is_shared(w->buffer);
+	return ret;
+}
+
+int hg_make_model(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+	int ret;
+
+	if (c->share) {
+		p->model = c->share->model;
 		return 0;
 	}
-	w->owned = true;
-	return hearth_buffer_from_file(c->p->dev, c->g->weights_fd, w->offset, w->bytes, NULL,
-				       &w->buffer);
+	ret = hearth_model_of(p->dev, p->weights.buffer, p->state, c->g->weights_fd, c->model,
+			      &p->model);
+	p->owns_model = !ret;
+	return ret;
 }
 
 static bool share_const(const struct hg_compile *c, struct hg_const *k)
@@ -335,7 +346,7 @@ uint64_t hg_address(const struct hg_compile *c, struct hg_ref ref)
 
 	switch (ref.place) {
 	case HG_WEIGHTS:
-		return hearth_buffer_address(p->weights.buffer) + ref.offset - p->weights.offset;
+		return hearth_buffer_address(p->weights.buffer) + ref.offset;
 	case HG_CONST:
 		return c->l.consts[ref.index].va + ref.offset;
 	case HG_VALUE:

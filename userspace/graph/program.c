@@ -12,12 +12,15 @@
 #include "kernels/exec.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/opts.h"
 
 void hearth_program_destroy(struct hearth_program *p)
 {
 	if (!p)
 		return;
 	hearth_queue_destroy(p->queue);
+	if (p->owns_model)
+		hearth_model_close(p->model);
 	if (p->weights.owned)
 		hearth_buffer_destroy(p->weights.buffer);
 	hearth_buffer_destroy(p->state);
@@ -79,21 +82,34 @@ static void drop_queue(struct hearth_program *p, int error)
 	hearth_seterr(error, "%s", message);
 }
 
+struct hearth_model *hearth_program_model(struct hearth_program *p)
+{
+	return p->model;
+}
+
+/* What a run read is the file as it was opened if it is so before and after. */
+static int check_weights(const struct hearth_program *p)
+{
+	return p->weights.buffer ? hearth_buffer_check_file(p->weights.buffer) : 0;
+}
+
 int hearth_program_run(struct hearth_program *p)
 {
-	int ret = hg_program_open_queue(p);
+	int ret = check_weights(p);
 
+	if (!ret)
+		ret = hg_program_open_queue(p);
 	for (uint32_t i = 0; !ret && i < p->n_segments; i++) {
 		ret = run_segment(p, &p->segments[i]);
 		if (ret && !p->segments[i].on_cpu)
 			drop_queue(p, ret);
 	}
-	return ret;
+	return ret ? ret : check_weights(p);
 }
 
 int hearth_program_get_info(const struct hearth_program *p, struct hearth_program_info *info)
 {
-	return hg_give(info, &p->info, sizeof(p->info), "hearth_program_info");
+	return hearth_opts_give(info, &p->info, sizeof(p->info), "hearth_program_info");
 }
 
 /* Why @c is not on the device, in @buf; NULL if it is. */

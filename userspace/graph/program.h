@@ -38,15 +38,14 @@ struct hg_kept {
 	struct hg_rope_key *key;
 };
 
-/** struct hg_weights - the part of a file that a program maps */
+/** struct hg_weights - the file that a program maps, all of it */
 struct hg_weights {
 	struct hearth_buffer *buffer;
 	/** owned: Not another program's. */
 	bool owned;
 	dev_t dev;
 	ino_t ino;
-	/** offset: Of the buffer in the file. */
-	uint64_t offset, bytes;
+	uint64_t bytes;
 };
 
 struct hearth_program {
@@ -57,6 +56,9 @@ struct hearth_program {
 
 	struct hg_weights weights;
 	struct hearth_buffer *state;
+	/** model: @weights and @state; another program's if not @owns_model. */
+	struct hearth_model *model;
+	bool owns_model;
 	struct hearth_buffer *activations;
 	/** fixed: Constants, then the command stream. */
 	struct hearth_buffer *fixed;

@@ -113,6 +113,13 @@ struct hearth_device_info {
 	/** fw_version: major << 16 | minor; 0 on the CPU. */
 	uint32_t fw_version;
 	unsigned int threads;
+	/**
+	 * extent_bytes: Unit in which weights are in memory. 0: the driver is
+	 * too old to share a file's pages, weights are copied.
+	 */
+	uint64_t extent_bytes;
+	/** max_models: Models of one device handle; 0: the driver knows none. */
+	uint32_t max_models;
 	size_t :0;
 };
 
@@ -123,6 +130,11 @@ HEARTH_API int hearth_device_get_info(const struct hearth_device *dev,
 enum hearth_buffer_flags {
 	/** The device may only read it. */
 	HEARTH_BUFFER_READONLY = 1 << 0,
+	/**
+	 * Kept between jobs, a KV cache: counted as state, may be resized and
+	 * given up; under pressure swapped between jobs.
+	 */
+	HEARTH_BUFFER_STATE = 1 << 1,
 };
 
 struct hearth_buffer_opts {
@@ -146,12 +158,49 @@ HEARTH_API int hearth_buffer_create(struct hearth_device *dev, uint64_t bytes,
  * @offset: Multiple of the page size.
  * @bytes: The file must reach so far.
  *
- * On the CPU it is a shared mapping: no copy, the pages are the page cache's.
+ * No copy: the pages are the page cache's, for the CPU and for the NPU, and so
+ * the same for all who open the file. Two cases are read into a buffer instead
+ * (hearth_buffer_is_shared() tells): a driver that cannot share, and a file
+ * system without pages to share (tmpfs, DAX).
+ *
+ * The file must not change while the buffer lives. hearth_program_run() looks
+ * at its size and modification time before and after it ran and gives -ESTALE;
+ * the NPU's driver looks by itself. A file that shrinks under a run on the CPU
+ * ends the process with SIGBUS, as every mapping does. To replace a file,
+ * rename another over it: who has the old one open keeps it.
+ *
+ * Errors: -EINVAL no regular file, or the range is not in it, -ETXTBSY the file
+ * is open for writing (NPU).
  */
 HEARTH_API int hearth_buffer_from_file(struct hearth_device *dev, int file_fd,
 				       uint64_t offset, uint64_t bytes,
 				       const struct hearth_buffer_opts *opts,
 				       struct hearth_buffer **buf);
+
+/**
+ * hearth_buffer_resize() - how much of a state buffer is in use
+ * @bytes: Up to the size that it was made with, which is what it begins with.
+ *
+ * What is cut off is gone, what is added is zero. Address and CPU pointer stay;
+ * neither side may use what is beyond @bytes. -EINVAL no state buffer or too
+ * many bytes, -EBUSY a job is in flight, -EDQUOT the budget has no room.
+ */
+HEARTH_API int hearth_buffer_resize(struct hearth_buffer *buf, uint64_t bytes);
+
+/**
+ * hearth_buffer_advise() - are the contents of a state buffer needed?
+ * @needed: false: they can be computed again; discard them rather than swap.
+ *	true: they are needed from now on; before the next job that uses them.
+ * @retained: Returned if not NULL: whether they are all still there. If not,
+ *	they read as zero.
+ *
+ * On the CPU nothing is discarded.
+ */
+HEARTH_API int hearth_buffer_advise(struct hearth_buffer *buf, bool needed,
+				    bool *retained);
+
+/** hearth_buffer_is_shared() - are its pages those of a file? */
+HEARTH_API bool hearth_buffer_is_shared(const struct hearth_buffer *buf);
 
 /** hearth_buffer_import() - a dma-buf as a buffer; NPU only (-EOPNOTSUPP) */
 HEARTH_API int hearth_buffer_import(struct hearth_device *dev, int dmabuf_fd,
@@ -227,11 +276,351 @@ HEARTH_API int hearth_queue_submit(struct hearth_queue *queue, uint64_t address,
  *
  * Returns 0, -ETIME if the time ran out, or the error of the first job that
  * failed: -ETIMEDOUT (hang), -EFAULT (MMU fault), -EINVAL (bad stream), -EIO
- * (firmware died), -ENODEV (device gone), -ECANCELED. hearth_errmsg() has the
- * command's index and opcode and the address. After an error the queue takes
- * no more work: destroy it and make another.
+ * (firmware died, or a file could not be read), -ESTALE (a file behind a buffer
+ * changed), -EDQUOT, -ENOMEM (no room to bring a file's pages back), -ENODEV
+ * (device gone), -ECANCELED. hearth_errmsg() has the command's index and opcode
+ * and the address. After an error the queue takes no more work: destroy it and
+ * make another.
  */
 HEARTH_API int hearth_queue_wait(struct hearth_queue *queue, uint64_t timeout_ns);
+
+/* ----------------------------------------------------------------- models */
+
+struct hearth_model;
+
+/** enum hearth_model_class - how dearly a model is kept under pressure */
+enum hearth_model_class {
+	/** NORMAL. */
+	HEARTH_CLASS_DEFAULT = 0,
+	/** The first to go. */
+	HEARTH_CLASS_DROPPABLE,
+	HEARTH_CLASS_NORMAL,
+	/** Only before somebody would be killed. */
+	HEARTH_CLASS_PROTECTED,
+	/** Never. Needs CAP_SYS_RESOURCE or a quota (-EPERM); NPU only. */
+	HEARTH_CLASS_PINNED,
+};
+
+/** hearth_class_parse() - "droppable", "normal", "protected", "pinned"; -EINVAL */
+HEARTH_API int hearth_class_parse(const char *text,
+				  enum hearth_model_class *model_class);
+
+/** hearth_class_name() - the reverse; "?" if there is no such class */
+HEARTH_API const char *hearth_class_name(enum hearth_model_class model_class);
+
+/* Keep-alive in nanoseconds after the last run, or: */
+#define HEARTH_KEEP_DEFAULT	0	/* five minutes */
+#define HEARTH_KEEP_FOREVER	(-1)
+#define HEARTH_KEEP_NONE	(-2)	/* given up when the run is over */
+
+/**
+ * hearth_keep_alive_parse() - Ollama's grammar
+ *
+ * "300" are seconds, "5m", "1h30m", "1.5h", "250ms" durations; 0 is
+ * HEARTH_KEEP_NONE, and what is negative ("-1") HEARTH_KEEP_FOREVER. -EINVAL
+ * if it is neither, -ERANGE beyond 292 years.
+ */
+HEARTH_API int hearth_keep_alive_parse(const char *text, int64_t *keep_alive_ns);
+
+struct hearth_model_opts {
+	size_t sz;
+	enum hearth_model_class model_class;
+	/** keep_alive_ns: See HEARTH_KEEP_DEFAULT. */
+	int64_t keep_alive_ns;
+	/** name: For lists, up to 63 printable characters; NULL = the file's. */
+	const char *name;
+	/** has_reservation: @reservation_fd is given (hearth_reserve()). */
+	bool has_reservation;
+	/** reservation_fd: Pays for the model. Borrowed. */
+	int reservation_fd;
+	size_t :0;
+};
+
+/**
+ * hearth_model_open() - hold the weights of a file as a model
+ * @path: A file of any format; all of it is the model's weights.
+ *
+ * Reads nothing: the first run that uses the weights brings them in, or
+ * hearth_model_load(). Programs compiled over the same file, here or in other
+ * processes, use the same pages, and those are kept as the dearest of their
+ * models wants. hearth_compile() and hearth_llm_open() make a model of their
+ * own; this one is for who wants to keep, watch or drop weights without a
+ * program.
+ *
+ * On the CPU the kernel drops cached pages whenever it needs memory: no class
+ * and no keep-alive changes that (effective_class is DROPPABLE), and
+ * HEARTH_CLASS_PINNED gives -EOPNOTSUPP.
+ *
+ * Errors: as hearth_buffer_from_file(), -EPERM for PINNED, -EMFILE too many
+ * models, -EDQUOT the budget has no room for it.
+ */
+HEARTH_API int hearth_model_open(const char *path, struct hearth_device *dev,
+				 const struct hearth_model_opts *opts,
+				 struct hearth_model **model);
+
+/** hearth_model_open_fd() - the same; @file_fd is borrowed */
+HEARTH_API int hearth_model_open_fd(int file_fd, struct hearth_device *dev,
+				    const struct hearth_model_opts *opts,
+				    struct hearth_model **model);
+
+/** hearth_model_close() - its pages stay until somebody needs the memory */
+HEARTH_API void hearth_model_close(struct hearth_model *model);
+
+enum hearth_model_state {
+	/** Nothing of its weights is in memory. */
+	HEARTH_MODEL_DROPPED = 0,
+	HEARTH_MODEL_PARTLY,
+	/** Being read. */
+	HEARTH_MODEL_RESTORING,
+	HEARTH_MODEL_RESIDENT,
+	/** Its file changed: close it and open it anew. */
+	HEARTH_MODEL_STALE,
+};
+
+/** hearth_model_state_name() - "dropped", "partly", ...; "?" if unknown */
+HEARTH_API const char *hearth_model_state_name(enum hearth_model_state state);
+
+struct hearth_model_info {
+	size_t sz;
+	/** serial: Number on its device; 0 where the driver keeps no models. */
+	uint64_t serial;
+	/** weights_bytes: Size of its files. */
+	uint64_t weights_bytes;
+	/** resident_bytes: What of it is in memory. */
+	uint64_t resident_bytes;
+	/** state_bytes: What of its states is in memory. */
+	uint64_t state_bytes;
+	/** restored_bytes: Read so far, for anybody, in restored_ns. CPU: by load. */
+	uint64_t restored_bytes, restored_ns;
+	/** dropped_bytes: Dropped so far. CPU: by hearth_model_drop() alone. */
+	uint64_t dropped_bytes;
+	/** idle_ns: Since its last job ended; 0 during one. CPU: always 0. */
+	uint64_t idle_ns;
+	int64_t keep_alive_ns;
+	/** sharers: Models over the same weights; on the CPU 0, it is not known. */
+	uint32_t sharers;
+	enum hearth_model_state state;
+	enum hearth_model_class model_class;
+	/** effective_class: As it counts now. */
+	enum hearth_model_class effective_class;
+	uint32_t uid, pid;
+	/**
+	 * estimated: resident_bytes is a lower bound: the kernel tells only who
+	 * may write the file which of its pages are cached.
+	 */
+	bool estimated;
+	/** shared: The pages are the file's; else a copy of this process. */
+	bool shared;
+	/** name: "" if it is another user's. */
+	char name[64];
+	size_t :0;
+};
+
+/** hearth_model_get_info() - fill @info, as much of it as info->sz says */
+HEARTH_API int hearth_model_get_info(struct hearth_model *model,
+				     struct hearth_model_info *info);
+
+/** hearth_model_set() - change class and keep-alive, those that are not 0 */
+HEARTH_API int hearth_model_set(struct hearth_model *model,
+				const struct hearth_model_opts *opts);
+
+/**
+ * hearth_model_load() - bring the weights into memory now, and wait
+ *
+ * Errors: as hearth_queue_wait().
+ */
+HEARTH_API int hearth_model_load(struct hearth_model *model);
+
+enum hearth_drop_flags {
+	/** From the page cache as well: the memory is free. On the CPU always. */
+	HEARTH_DROP_CACHE = 1 << 0,
+};
+
+/**
+ * hearth_model_drop() - give the memory of the weights back now
+ * @flags: Mask of enum hearth_drop_flags.
+ * @bytes: Returned if not NULL: what was freed.
+ *
+ * The next run reads them again. What others hold stays. -EBUSY while a job
+ * uses them, -EOPNOTSUPP if they are a copy.
+ */
+HEARTH_API int hearth_model_drop(struct hearth_model *model, uint32_t flags,
+				 uint64_t *bytes);
+
+enum hearth_event_flags {
+	/** Dropping begins. */
+	HEARTH_EVENT_ABOUT_TO_DROP = 1 << 0,
+	/** Nothing is resident any more. */
+	HEARTH_EVENT_DROPPED = 1 << 1,
+	/** All is resident again. */
+	HEARTH_EVENT_RESTORED = 1 << 2,
+	HEARTH_EVENT_STALE = 1 << 3,
+};
+
+/**
+ * hearth_model_events() - a file descriptor that polls readable on an event
+ * @event_fd: Returned.
+ *
+ * -EOPNOTSUPP on the CPU: the kernel does not tell when it drops cached pages.
+ */
+HEARTH_API int hearth_model_events(struct hearth_model *model, int *event_fd);
+
+struct hearth_model_event {
+	size_t sz;
+	/** events: Mask of enum hearth_event_flags since the last read. */
+	uint32_t events;
+	/** state, resident_bytes: Now. */
+	enum hearth_model_state state;
+	uint64_t resident_bytes;
+	size_t :0;
+};
+
+/**
+ * hearth_model_read_event() - what happened; waits unless @event_fd is nonblocking
+ *
+ * Any thread may. -EAGAIN nothing yet, -EPIPE the model was closed.
+ */
+HEARTH_API int hearth_model_read_event(int event_fd,
+				       struct hearth_model_event *event);
+
+/**
+ * hearth_model_list() - tell of all models of a device, of all processes
+ * @fn: Called for each; a return other than 0 ends it and is returned.
+ *
+ * On the CPU: GGUF files that processes of this user have mapped, whatever
+ * program they run. -EOPNOTSUPP if the NPU's driver is too old.
+ */
+HEARTH_API int hearth_model_list(struct hearth_device *dev,
+				 int (*fn)(const struct hearth_model_info *info,
+					   void *arg),
+				 void *arg);
+
+/* -------------------------------------------------------------- admission */
+
+/** struct hearth_memory_info - what there is, in bytes, at one moment */
+struct hearth_memory_info {
+	size_t sz;
+	/** budget: What models may take together. CPU: the system's or the cgroup's memory. */
+	uint64_t budget;
+	/** resident: What they take; droppable and pinned are parts of it. */
+	uint64_t resident, droppable, pinned;
+	/** reserved: Promised and not used yet. */
+	uint64_t reserved;
+	/** uid_quota, uid_used: Of the caller's user; 0 on the CPU. */
+	uint64_t uid_quota, uid_used;
+	/** system_available: What the system could give without swapping. */
+	uint64_t system_available;
+	size_t :0;
+};
+
+/** hearth_device_get_memory() - -EOPNOTSUPP if the NPU's driver is too old */
+HEARTH_API int hearth_device_get_memory(struct hearth_device *dev,
+					struct hearth_memory_info *info);
+
+enum hearth_verdict {
+	HEARTH_ADMIT_NOW = 0,
+	/** Yes, others will be dropped for it. */
+	HEARTH_ADMIT_AFTER_DROP,
+	/** What holds the memory is in use, or dearer. */
+	HEARTH_ADMIT_WAIT,
+	/** Not on this device, or not for this user. */
+	HEARTH_ADMIT_NEVER,
+};
+
+enum hearth_limit {
+	HEARTH_LIMIT_NONE = 0,
+	/** The device's budget. */
+	HEARTH_LIMIT_BUDGET,
+	/** The quota of the caller's user; CPU: of its memory cgroup. */
+	HEARTH_LIMIT_QUOTA,
+	/** What is reserved for others. */
+	HEARTH_LIMIT_RESERVATION,
+	HEARTH_LIMIT_SYSTEM,
+	/** The region that the board keeps for weights. */
+	HEARTH_LIMIT_REGION,
+	/** The device's address space. */
+	HEARTH_LIMIT_VA,
+};
+
+/** struct hearth_demand - what a model will take, in bytes */
+struct hearth_demand {
+	size_t sz;
+	/** weights_bytes: All of the file. */
+	uint64_t weights_bytes;
+	/** state_bytes: At its largest. */
+	uint64_t state_bytes;
+	/** scratch_bytes: Activations, constants, command streams. */
+	uint64_t scratch_bytes;
+	enum hearth_model_class model_class;
+	/** has_weights_fd: @weights_fd is given. */
+	bool has_weights_fd;
+	/** weights_fd: What of it is in memory already is not counted. Borrowed. */
+	int weights_fd;
+	size_t :0;
+};
+
+struct hearth_admit_opts {
+	size_t sz;
+	/** wait_ns: Longest wait while the verdict is WAIT; 0 = none. NPU only. */
+	uint64_t wait_ns;
+	/**
+	 * victim: Called for each model that would be dropped, or that holds what
+	 * is waited for, the first to go first. A return other than 0 ends it
+	 * and is returned.
+	 */
+	int (*victim)(const struct hearth_model_info *info, void *arg);
+	void *arg;
+	size_t :0;
+};
+
+struct hearth_answer {
+	size_t sz;
+	enum hearth_verdict verdict;
+	/** limit: Which one bound, and its value. */
+	enum hearth_limit limit;
+	uint64_t limit_bytes;
+	/** needed_bytes: What of the demand is not there yet. */
+	uint64_t needed_bytes;
+	/** available_bytes: For it, now; after_drop_bytes: after all was dropped. */
+	uint64_t available_bytes, after_drop_bytes;
+	/** restore_ns: Expected time to read the weights; 0 = unknown. */
+	uint64_t restore_ns;
+	/** n_victims: Models that opts->victim is told of. */
+	uint32_t n_victims;
+	/** estimated: The kernel's estimate; nobody promised it. */
+	bool estimated;
+	/** text: The answer in one sentence, with the numbers. */
+	char text[400];
+	size_t :0;
+};
+
+/**
+ * hearth_admit() - ask whether a model would fit, before it is loaded
+ *
+ * Changes nothing. Others may come between the answer and the load: only a
+ * reservation makes a yes last. On the CPU, and with a driver that is too old,
+ * it is answered from MemAvailable of the system and the limit of the memory
+ * cgroup.
+ *
+ * Returns 0 with any verdict. -EINVAL a demand of nothing, -EINTR.
+ */
+HEARTH_API int hearth_admit(struct hearth_device *dev,
+			    const struct hearth_demand *demand,
+			    const struct hearth_admit_opts *opts,
+			    struct hearth_answer *answer);
+
+/**
+ * hearth_reserve() - have bytes kept for a model that will come
+ * @bytes: 1 or more; rounded up to extents.
+ * @reservation_fd: Returned. It may be passed on; closing the last copy of it
+ *	gives the bytes back.
+ *
+ * Others are dropped for it if need be. -EDQUOT it will never fit, -EBUSY not
+ * now, -EOPNOTSUPP on the CPU, which cannot promise memory.
+ */
+HEARTH_API int hearth_reserve(struct hearth_device *dev, uint64_t bytes,
+			      enum hearth_model_class model_class,
+			      int *reservation_fd);
 
 /* ------------------------------------------------------------------ graph */
 
@@ -468,6 +857,11 @@ struct hearth_compile_opts {
 	 * weights buffer and, tensor for tensor by name, its states are used.
 	 */
 	struct hearth_program *share;
+	/**
+	 * model: How the weights file and the states are kept; NULL = normal, for
+	 * five minutes. Without meaning if @share is given.
+	 */
+	const struct hearth_model_opts *model;
 	size_t :0;
 };
 
@@ -494,6 +888,13 @@ HEARTH_API void hearth_program_destroy(struct hearth_program *program);
 HEARTH_API void *hearth_program_data(struct hearth_program *program,
 				     hearth_tensor tensor, uint64_t *bytes);
 
+/**
+ * hearth_program_model() - weights and states as a model; borrowed
+ *
+ * That of @share if it was compiled with one.
+ */
+HEARTH_API struct hearth_model *hearth_program_model(struct hearth_program *program);
+
 /** hearth_program_run() - run once and wait; errors as hearth_queue_wait() */
 HEARTH_API int hearth_program_run(struct hearth_program *program);
 
@@ -513,6 +914,8 @@ struct hearth_program_info {
 	unsigned int n_ops, n_device_ops;
 	/** n_segments: Runs of commands on one engine; submits per run on an NPU. */
 	unsigned int n_segments, n_device_segments;
+	/** weights_shared: The weights are the file's pages, not a copy. */
+	bool weights_shared;
 	size_t :0;
 };
 
@@ -571,6 +974,8 @@ struct hearth_llm_opts {
 	bool kv_f32;
 	enum hearth_priority priority;
 	enum hearth_kv_type kv_type;
+	/** model: As in struct hearth_compile_opts. */
+	const struct hearth_model_opts *model;
 	size_t :0;
 };
 
@@ -602,6 +1007,9 @@ struct hearth_llm_info {
 
 HEARTH_API int hearth_llm_get_info(const struct hearth_llm *llm,
 				   struct hearth_llm_info *info);
+
+/** hearth_llm_model() - its weights and KV cache as a model; borrowed */
+HEARTH_API struct hearth_model *hearth_llm_model(struct hearth_llm *llm);
 
 /** hearth_llm_program() - the program of one decode step; for explain */
 HEARTH_API struct hearth_program *hearth_llm_program(struct hearth_llm *llm);

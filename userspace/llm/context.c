@@ -30,7 +30,8 @@ static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logit
 		return ret;
 	HEARTH_OPTS(hearth_compile_opts, co,
 		.priority = llm->opts.priority,
-		.share = llm->runners[0].program);
+		.share = llm->runners[0].program,
+		.model = llm->opts.model);
 	ret = hearth_compile(step.graph, llm->dev, &co, &r->program);
 	if (!ret) {
 		r->rows = rows;
@@ -109,7 +110,10 @@ int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
 				     llm->n_ctx);
 	llm->dev = dev;
 	llm->opts = *opts;
-	return create_runners(llm, batch < llm->n_ctx ? batch : llm->n_ctx);
+	ret = create_runners(llm, batch < llm->n_ctx ? batch : llm->n_ctx);
+	/* it was the caller's, and the model is made */
+	llm->opts.model = NULL;
+	return ret;
 }
 
 void llm_context_close(struct hearth_llm *llm)

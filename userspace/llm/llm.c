@@ -128,6 +128,11 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 	return 0;
 }
 
+struct hearth_model *hearth_llm_model(struct hearth_llm *llm)
+{
+	return hearth_program_model(llm->runners[0].program);
+}
+
 struct hearth_program *hearth_llm_program(struct hearth_llm *llm)
 {
 	return llm->runners[0].program;

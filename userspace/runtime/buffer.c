@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,17 +30,27 @@ static int buffer_alloc(struct hearth_device *dev, uint64_t bytes,
 				     "buffer of %llu bytes: 1 to %llu are possible",
 				     (unsigned long long)bytes,
 				     (unsigned long long)dev->table.va_end);
-	if (o.flags & ~(uint32_t)HEARTH_BUFFER_READONLY)
+	if (o.flags & ~(uint32_t)(HEARTH_BUFFER_READONLY | HEARTH_BUFFER_STATE))
 		return hearth_seterr(-EINVAL, "unknown buffer flags %#x",
 				     o.flags);
 	buf = calloc(1, sizeof(*buf));
 	if (!buf)
 		return hearth_seterr(-ENOMEM, "no memory for a buffer");
 	buf->dev = dev;
+	buf->file_fd = -1;
 	buf->bytes = (bytes + page - 1) & ~(page - 1);
+	buf->used = buf->bytes;
 	buf->readonly = o.flags & HEARTH_BUFFER_READONLY;
+	buf->state = o.flags & HEARTH_BUFFER_STATE;
 	*out = buf;
 	return 0;
+}
+
+static void buffer_free(struct hearth_buffer *buf)
+{
+	if (buf->file_fd >= 0)
+		close(buf->file_fd);
+	free(buf);
 }
 
 /* The memory is there: give it an address on the device. */
@@ -47,8 +58,9 @@ static int buffer_publish(struct hearth_buffer *buf)
 {
 	struct hearth_device *dev = buf->dev;
 	struct hearth_range r = {
-		.bytes = buf->bytes,
-		.ptr = buf->ptr,
+		.bytes = buf->lead + buf->bytes,
+		.span = buf->span,
+		.ptr = (unsigned char *)buf->ptr - buf->lead,
 		/* what the CPU executes obeys the device's rights */
 		.writable = !buf->readonly && !buf->sealed,
 	};
@@ -57,10 +69,10 @@ static int buffer_publish(struct hearth_buffer *buf)
 	if (ret)
 		return hearth_seterr(ret, "no device address for %llu bytes",
 				     (unsigned long long)buf->bytes);
-	buf->va = r.va;
+	buf->va = r.va + buf->lead;
 	ret = dev->backend->buffer_bind(buf);
 	if (ret)
-		hearth_table_remove(&dev->table, buf->va);
+		hearth_table_remove(&dev->table, r.va);
 	return ret;
 }
 
@@ -79,7 +91,7 @@ static int buffer_finish(struct hearth_buffer *buf, int ret,
 err_destroy:
 	buf->dev->backend->buffer_destroy(buf);
 err_free:
-	free(buf);
+	buffer_free(buf);
 	return ret;
 }
 
@@ -118,6 +130,15 @@ static int check_range(int fd, uint64_t offset, uint64_t bytes)
 	return 0;
 }
 
+/* Before the backend reads or maps: what changes later is seen. */
+static int keep_file(struct hearth_buffer *buf, int fd)
+{
+	buf->file_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (buf->file_fd < 0)
+		return hearth_seterr(-errno, "weights file: %s", strerror(errno));
+	return hearth_stamp_take(fd, &buf->stamp);
+}
+
 int hearth_buffer_from_file(struct hearth_device *dev, int file_fd,
 			    uint64_t offset, uint64_t bytes,
 			    const struct hearth_buffer_opts *opts,
@@ -132,8 +153,20 @@ int hearth_buffer_from_file(struct hearth_device *dev, int file_fd,
 		return ret;
 	buf->readonly = true;
 	buf->sealed = true;
-	ret = dev->backend->buffer_from_file(buf, file_fd, offset);
+	ret = keep_file(buf, file_fd);
+	if (!ret)
+		ret = dev->backend->buffer_from_file(buf, file_fd, offset);
 	return buffer_finish(buf, ret, out);
+}
+
+bool hearth_buffer_is_shared(const struct hearth_buffer *buf)
+{
+	return buf->file_fd >= 0;
+}
+
+int hearth_buffer_check_file(const struct hearth_buffer *buf)
+{
+	return buf->file_fd < 0 ? 0 : hearth_stamp_check(buf->file_fd, &buf->stamp);
 }
 
 int hearth_buffer_import(struct hearth_device *dev, int dmabuf_fd,
@@ -164,9 +197,9 @@ void hearth_buffer_destroy(struct hearth_buffer *buf)
 	if (!buf)
 		return;
 	buf->dev->backend->buffer_unbind(buf);
-	hearth_table_remove(&buf->dev->table, buf->va);
+	hearth_table_remove(&buf->dev->table, buf->va - buf->lead);
 	buf->dev->backend->buffer_destroy(buf);
-	free(buf);
+	buffer_free(buf);
 }
 
 void *hearth_buffer_data(const struct hearth_buffer *buf)
@@ -182,4 +215,41 @@ uint64_t hearth_buffer_bytes(const struct hearth_buffer *buf)
 uint64_t hearth_buffer_address(const struct hearth_buffer *buf)
 {
 	return buf->va;
+}
+
+static int check_state(const struct hearth_buffer *buf)
+{
+	return buf->state ? 0 :
+		hearth_seterr(-EINVAL, "the buffer was not made with HEARTH_BUFFER_STATE");
+}
+
+int hearth_buffer_resize(struct hearth_buffer *buf, uint64_t bytes)
+{
+	uint64_t page = page_size();
+	int ret = check_state(buf);
+
+	if (ret)
+		return ret;
+	if (bytes > buf->bytes)
+		return hearth_seterr(-EINVAL,
+				     "state of %llu bytes: the buffer was made for %llu",
+				     (unsigned long long)bytes,
+				     (unsigned long long)buf->bytes);
+	bytes = (bytes + page - 1) & ~(page - 1);
+	ret = buf->dev->backend->buffer_resize(buf, bytes);
+	if (!ret)
+		buf->used = bytes;
+	return ret;
+}
+
+int hearth_buffer_advise(struct hearth_buffer *buf, bool needed, bool *retained)
+{
+	bool all = true;
+	int ret = check_state(buf);
+
+	if (!ret)
+		ret = buf->dev->backend->buffer_advise(buf, needed, &all);
+	if (!ret && retained)
+		*retained = all;
+	return ret;
 }

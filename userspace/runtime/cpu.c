@@ -10,6 +10,7 @@
 
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/model.h"
 
 static void cpu_close(struct hearth_device *dev)
 {
@@ -64,6 +65,22 @@ static void cpu_buffer_destroy(struct hearth_buffer *buf)
 	munmap(buf->ptr, buf->bytes);
 }
 
+/* What is cut off must read as zero if it comes back. */
+static int cpu_buffer_resize(struct hearth_buffer *buf, uint64_t bytes)
+{
+	if (bytes < buf->used &&
+	    madvise((char *)buf->ptr + bytes, buf->used - bytes, MADV_DONTNEED))
+		return hearth_seterr(-errno, "cannot shrink a buffer: %s", strerror(errno));
+	return 0;
+}
+
+/* With MADV_FREE nobody could tell what was discarded: nothing is. */
+static int cpu_buffer_advise(struct hearth_buffer *buf, bool needed, bool *retained)
+{
+	*retained = true;
+	return 0;
+}
+
 static int cpu_queue_create(struct hearth_queue *q,
 			    const struct hearth_queue_opts *opts)
 {
@@ -104,8 +121,11 @@ const struct hearth_backend hearth_backend_cpu = {
 	.buffer_bind = cpu_buffer_bind,
 	.buffer_unbind = cpu_buffer_unbind,
 	.buffer_destroy = cpu_buffer_destroy,
+	.buffer_resize = cpu_buffer_resize,
+	.buffer_advise = cpu_buffer_advise,
 	.queue_create = cpu_queue_create,
 	.queue_destroy = cpu_queue_destroy,
 	.submit = cpu_submit,
 	.wait = cpu_wait,
+	.models = &hearth_models_cpu,
 };

@@ -87,6 +87,7 @@ static void cpu_open(struct hearth_device *dev)
 	dev->backend = &hearth_backend_cpu;
 	dev->info.ops = hk_ops_mask();
 	dev->info.types = hk_types_mask();
+	dev->info.extent_bytes = sysconf(_SC_PAGESIZE);
 }
 
 /*
@@ -143,18 +144,7 @@ void hearth_device_close(struct hearth_device *dev)
 int hearth_device_get_info(const struct hearth_device *dev,
 			   struct hearth_device_info *info)
 {
-	size_t sz = info->sz;
-
-	if (sz < sizeof(sz) || sz > 4096)
-		return hearth_seterr(-EINVAL, "device info: sz %zu", sz);
-	if (sz > sizeof(dev->info)) {
-		memset(info, 0, sz);
-		memcpy(info, &dev->info, sizeof(dev->info));
-	} else {
-		memcpy(info, &dev->info, sz);
-	}
-	info->sz = sz;
-	return 0;
+	return hearth_opts_give(info, &dev->info, sizeof(dev->info), "hearth_device_info");
 }
 
 void hearth_fault_describe(char *buf, size_t size, const char *engine,

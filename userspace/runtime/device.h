@@ -10,7 +10,10 @@
 
 #include "hearth.h"
 #include "kernels/exec.h"
+#include "runtime/stamp.h"
 #include "runtime/table.h"
+
+struct hearth_model_ops;
 
 /**
  * struct hearth_backend - what differs between NPU and CPU
@@ -31,6 +34,9 @@ struct hearth_backend {
 	int (*buffer_bind)(struct hearth_buffer *buf);
 	void (*buffer_unbind)(struct hearth_buffer *buf);
 	void (*buffer_destroy)(struct hearth_buffer *buf);
+	/* of state buffers; page multiples up to buf->bytes */
+	int (*buffer_resize)(struct hearth_buffer *buf, uint64_t bytes);
+	int (*buffer_advise)(struct hearth_buffer *buf, bool needed, bool *retained);
 
 	int (*queue_create)(struct hearth_queue *q,
 			    const struct hearth_queue_opts *opts);
@@ -38,6 +44,8 @@ struct hearth_backend {
 	int (*submit)(struct hearth_queue *q, uint64_t va, uint64_t bytes,
 		      const struct hearth_submit_opts *opts);
 	int (*wait)(struct hearth_queue *q, uint64_t timeout_ns);
+
+	const struct hearth_model_ops *models;
 };
 
 struct hearth_device {
@@ -61,10 +69,23 @@ struct hearth_buffer {
 	uint64_t bytes;
 	uint64_t va;
 	void *ptr;
+	/**
+	 * lead: bytes in front of @va and @ptr that are mapped with them: an
+	 * extent of the device begins at a lower offset of the file.
+	 */
+	uint64_t lead;
+	/** span: bytes at the device from @va - @lead on; 0: all of the above. */
+	uint64_t span;
+	/** used: bytes of a state buffer that are in use. */
+	uint64_t used;
+	/** file_fd: the file whose pages these are, or -1; as @stamp saw it. */
+	int file_fd;
+	struct hearth_stamp stamp;
 	/** readonly: for the device. */
 	bool readonly;
 	/** sealed: for the CPU too. */
 	bool sealed;
+	bool state;
 	/** handle: GEM handle (NPU). */
 	uint32_t handle;
 };
@@ -84,6 +105,9 @@ struct hearth_queue {
 	int error;
 	char message[256];
 };
+
+/* -ESTALE if the buffer's pages are a file's, and that changed since. */
+int hearth_buffer_check_file(const struct hearth_buffer *buf);
 
 extern const struct hearth_backend hearth_backend_cpu;
 extern const struct hearth_backend hearth_backend_npu;

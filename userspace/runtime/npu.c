@@ -17,12 +17,14 @@
 
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/model.h"
+#include "runtime/npu.h"
 #include "runtime/npu_node.h"
 
 /* Largest single read: keeps a long load interruptible. */
 #define READ_CHUNK	(8u << 20)
 
-static int npu_ioctl(struct hearth_device *dev, unsigned long req, void *arg,
+int hearth_npu_ioctl(struct hearth_device *dev, unsigned long req, void *arg,
 		     const char *what)
 {
 	if (!drmIoctl(dev->fd, req, arg))
@@ -31,7 +33,7 @@ static int npu_ioctl(struct hearth_device *dev, unsigned long req, void *arg,
 			     strerror(errno));
 }
 
-static int query(struct hearth_device *dev, uint32_t type, void *p, size_t size)
+int hearth_npu_query(struct hearth_device *dev, uint32_t type, void *p, size_t size)
 {
 	struct drm_hearth_dev_query q = {
 		.type = type,
@@ -39,17 +41,17 @@ static int query(struct hearth_device *dev, uint32_t type, void *p, size_t size)
 		.pointer = (uintptr_t)p,
 	};
 
-	return npu_ioctl(dev, DRM_IOCTL_HEARTH_DEV_QUERY, &q, "query");
+	return hearth_npu_ioctl(dev, DRM_IOCTL_HEARTH_DEV_QUERY, &q, "query");
 }
 
 static int read_info(struct hearth_device *dev)
 {
 	struct drm_hearth_npu_info npu = { 0 };
 	struct drm_hearth_limits limits = { 0 };
-	int ret = query(dev, DRM_HEARTH_DEV_QUERY_NPU_INFO, &npu, sizeof(npu));
+	int ret = hearth_npu_query(dev, DRM_HEARTH_DEV_QUERY_NPU_INFO, &npu, sizeof(npu));
 
 	if (!ret)
-		ret = query(dev, DRM_HEARTH_DEV_QUERY_LIMITS, &limits,
+		ret = hearth_npu_query(dev, DRM_HEARTH_DEV_QUERY_LIMITS, &limits,
 			    sizeof(limits));
 	if (ret)
 		return ret;
@@ -57,6 +59,8 @@ static int read_info(struct hearth_device *dev)
 	dev->info.types = npu.types;
 	dev->info.sram_bytes = npu.sram_bytes;
 	dev->info.fw_version = npu.fw_version;
+	dev->info.extent_bytes = limits.extent_bytes;
+	dev->info.max_models = limits.max_models;
 	dev->table.va_end = limits.va_end;
 	return 0;
 }
@@ -71,7 +75,7 @@ int hearth_npu_open(struct hearth_device *dev, const char *path)
 	dev->fd = ret;
 	ret = read_info(dev);
 	if (!ret)
-		ret = npu_ioctl(dev, DRM_IOCTL_HEARTH_VM_CREATE, &vm,
+		ret = hearth_npu_ioctl(dev, DRM_IOCTL_HEARTH_VM_CREATE, &vm,
 				"create address space");
 	if (ret) {
 		close(dev->fd);
@@ -95,7 +99,7 @@ static void npu_close(struct hearth_device *dev)
 static int map_handle(struct hearth_buffer *buf)
 {
 	struct drm_hearth_bo_mmap_offset arg = { .handle = buf->handle };
-	int ret = npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_MMAP_OFFSET, &arg,
+	int ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_MMAP_OFFSET, &arg,
 			    "map buffer");
 	void *p;
 
@@ -118,16 +122,42 @@ static void close_handle(struct hearth_buffer *buf)
 	drmIoctl(buf->dev->fd, DRM_IOCTL_GEM_CLOSE, &arg);
 }
 
+static int resize(struct hearth_buffer *buf, uint64_t bytes)
+{
+	struct drm_hearth_bo_resize arg = { .handle = buf->handle, .size = bytes };
+
+	return hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_RESIZE, &arg, "resize buffer");
+}
+
+/* With a driver that knows no states they are plain buffers. */
+static bool keeps_state(const struct hearth_buffer *buf)
+{
+	return buf->state && buf->dev->info.extent_bytes;
+}
+
+static uint64_t round_up(uint64_t n, uint64_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
 static int npu_buffer_create(struct hearth_buffer *buf)
 {
 	struct drm_hearth_bo_create arg = { .size = buf->bytes };
-	int ret = npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_CREATE, &arg,
-			    "create buffer");
+	int ret;
 
+	if (keeps_state(buf)) {
+		arg.flags = DRM_HEARTH_BO_STATE;
+		arg.size = round_up(buf->bytes, buf->dev->info.extent_bytes);
+		buf->span = arg.size;
+	}
+	ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_CREATE, &arg, "create buffer");
 	if (ret)
 		return ret;
 	buf->handle = arg.handle;
-	ret = map_handle(buf);
+	if (keeps_state(buf))
+		ret = resize(buf, buf->bytes);
+	if (!ret)
+		ret = map_handle(buf);
 	if (ret)
 		close_handle(buf);
 	return ret;
@@ -135,7 +165,7 @@ static int npu_buffer_create(struct hearth_buffer *buf)
 
 static void npu_buffer_destroy(struct hearth_buffer *buf)
 {
-	munmap(buf->ptr, buf->bytes);
+	munmap((char *)buf->ptr - buf->lead, buf->lead + buf->bytes);
 	close_handle(buf);
 }
 
@@ -163,8 +193,7 @@ static int read_file(struct hearth_buffer *buf, int fd, uint64_t offset)
 	return 0;
 }
 
-static int npu_buffer_from_file(struct hearth_buffer *buf, int fd,
-				uint64_t offset)
+static int copy_file(struct hearth_buffer *buf, int fd, uint64_t offset)
 {
 	int ret = npu_buffer_create(buf);
 
@@ -176,6 +205,64 @@ static int npu_buffer_from_file(struct hearth_buffer *buf, int fd,
 	else
 		mprotect(buf->ptr, buf->bytes, PROT_READ);
 	return ret;
+}
+
+/*
+ * The file's own pages, for the device in whole extents. The CPU sees them by
+ * a mapping of the file, for ops that the device lacks.
+ */
+static int share_file(struct hearth_buffer *buf, int fd, uint64_t offset)
+{
+	uint64_t extent = buf->dev->info.extent_bytes;
+	uint64_t lead = offset % extent, bytes = lead + buf->bytes;
+	struct drm_hearth_bo_create_file arg = {
+		.offset = offset - lead,
+		.size = round_up(bytes, extent),
+		.fd = fd,
+	};
+	char *p;
+
+	if (drmIoctl(buf->dev->fd, DRM_IOCTL_HEARTH_BO_CREATE_FILE, &arg))
+		return -errno;
+	buf->handle = arg.handle;
+	p = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, arg.offset);
+	if (p == MAP_FAILED) {
+		int ret = hearth_seterr(-errno, "cannot map %llu bytes of the file: %s",
+					(unsigned long long)bytes, strerror(errno));
+
+		close_handle(buf);
+		return ret;
+	}
+	buf->ptr = p + lead;
+	buf->lead = lead;
+	buf->span = arg.size;
+	return 0;
+}
+
+static int share_error(struct hearth_buffer *buf, int ret)
+{
+	if (ret == -ETXTBSY)
+		return hearth_seterr(ret,
+				     "the weights file is open for writing: wait until whoever writes it is done");
+	return hearth_seterr(ret, "%s: buffer from a file: %s", buf->dev->path,
+			     strerror(-ret));
+}
+
+static int npu_buffer_from_file(struct hearth_buffer *buf, int fd,
+				uint64_t offset)
+{
+	int ret = -EOPNOTSUPP;
+
+	if (buf->dev->info.extent_bytes)
+		ret = share_file(buf, fd, offset);
+	if (!ret)
+		return 0;
+	if (ret != -EOPNOTSUPP && ret != -ENOTTY)
+		return share_error(buf, ret);
+	/* a copy does not care what becomes of the file */
+	close(buf->file_fd);
+	buf->file_fd = -1;
+	return copy_file(buf, fd, offset);
 }
 
 static int npu_buffer_import(struct hearth_buffer *buf, int dmabuf_fd)
@@ -212,10 +299,10 @@ static int bind(struct hearth_buffer *buf, struct drm_hearth_bind_op *op,
 		},
 	};
 
-	op->va = buf->va;
-	op->size = buf->bytes;
+	op->va = buf->va - buf->lead;
+	op->size = buf->span ? buf->span : buf->bytes;
 	op->syncs.stride = sizeof(struct drm_hearth_sync);
-	return npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_VM_BIND, &arg, what);
+	return hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_VM_BIND, &arg, what);
 }
 
 static int npu_buffer_bind(struct hearth_buffer *buf)
@@ -234,6 +321,28 @@ static void npu_buffer_unbind(struct hearth_buffer *buf)
 	struct drm_hearth_bind_op op = { .op = DRM_HEARTH_BIND_UNMAP };
 
 	bind(buf, &op, "unbind buffer");
+}
+
+static int npu_buffer_resize(struct hearth_buffer *buf, uint64_t bytes)
+{
+	return keeps_state(buf) ? resize(buf, bytes) : 0;
+}
+
+static int npu_buffer_advise(struct hearth_buffer *buf, bool needed, bool *retained)
+{
+	struct drm_hearth_bo_advise arg = {
+		.handle = buf->handle,
+		.advice = needed ? DRM_HEARTH_BO_WILLNEED : DRM_HEARTH_BO_DONTNEED,
+		.retained = 0,
+	};
+	int ret;
+
+	if (!keeps_state(buf))
+		return 0;
+	ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_ADVISE, &arg, "advise buffer");
+	if (!ret)
+		*retained = arg.retained;
+	return ret;
 }
 
 /* ---- queues ---- */
@@ -260,7 +369,7 @@ static int npu_queue_create(struct hearth_queue *q,
 		ret = hearth_seterr(-errno, "create syncobj: %s", strerror(errno));
 		goto err_timeline;
 	}
-	ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_QUEUE_CREATE, &arg,
+	ret = hearth_npu_ioctl(q->dev, DRM_IOCTL_HEARTH_QUEUE_CREATE, &arg,
 			"create queue");
 	if (ret)
 		goto err_fence;
@@ -313,7 +422,7 @@ static int submit_job(struct hearth_queue *q, uint64_t va, uint64_t bytes,
 			.array = (uintptr_t)&job,
 		},
 	};
-	int ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_SUBMIT, &arg, "submit");
+	int ret = hearth_npu_ioctl(q->dev, DRM_IOCTL_HEARTH_SUBMIT, &arg, "submit");
 
 	if (!ret) {
 		q->submitted++;
@@ -348,6 +457,15 @@ static int npu_submit(struct hearth_queue *q, uint64_t va, uint64_t bytes,
 	return ret;
 }
 
+static void describe_restore(char *buf, size_t size, unsigned int error)
+{
+	const char *why = error == EDQUOT ? "the budget has no room for them" :
+			  error == ENOMEM ? "there is no memory for them" :
+			  strerror(error);
+
+	snprintf(buf, size, "npu: weights could not be brought into memory: %s", why);
+}
+
 static void describe(char *buf, size_t size,
 		     const struct drm_hearth_query_fault *f)
 {
@@ -379,6 +497,12 @@ static void describe(char *buf, size_t size,
 		break;
 	case DRM_HEARTH_FAULT_GONE:
 		snprintf(buf, size, "npu: the device was removed");
+		break;
+	case DRM_HEARTH_FAULT_STALE:
+		snprintf(buf, size, "npu: the weights file was changed after it was opened: open it anew");
+		break;
+	case DRM_HEARTH_FAULT_RESTORE:
+		describe_restore(buf, size, f->error);
 		break;
 	default:
 		snprintf(buf, size, "npu: job %llu was cancelled",
@@ -420,7 +544,7 @@ static int check_fault(struct hearth_queue *q)
 {
 	struct drm_hearth_query_fault f = { .queue_id = q->id };
 	char msg[256];
-	int ret = npu_ioctl(q->dev, DRM_IOCTL_HEARTH_QUERY_FAULT, &f,
+	int ret = hearth_npu_ioctl(q->dev, DRM_IOCTL_HEARTH_QUERY_FAULT, &f,
 			    "query fault");
 
 	if (ret || !f.error)
@@ -471,8 +595,11 @@ const struct hearth_backend hearth_backend_npu = {
 	.buffer_bind = npu_buffer_bind,
 	.buffer_unbind = npu_buffer_unbind,
 	.buffer_destroy = npu_buffer_destroy,
+	.buffer_resize = npu_buffer_resize,
+	.buffer_advise = npu_buffer_advise,
 	.queue_create = npu_queue_create,
 	.queue_destroy = npu_queue_destroy,
 	.submit = npu_submit,
 	.wait = npu_wait,
+	.models = &hearth_models_npu,
 };

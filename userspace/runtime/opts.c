@@ -27,3 +27,16 @@ int hearth_opts_copy(void *dst, size_t size, const void *src, const char *name)
 	memcpy(dst, src, sz < size ? sz : size);
 	return 0;
 }
+
+int hearth_opts_give(void *to, const void *from, size_t size, const char *name)
+{
+	size_t sz;
+
+	memcpy(&sz, to, sizeof(sz));
+	if (sz < sizeof(sz) || sz > MAX_OPTS)
+		return hearth_seterr(-EINVAL, "%s.sz is %zu: use HEARTH_OPTS()", name, sz);
+	memset(to, 0, sz);
+	memcpy(to, from, sz < size ? sz : size);
+	memcpy(to, &sz, sizeof(sz));
+	return 0;
+}

@@ -11,6 +11,9 @@
  */
 int hearth_opts_copy(void *dst, size_t size, const void *src, const char *name);
 
+/* Copy @from into the caller's struct, as much of it as its sz says. */
+int hearth_opts_give(void *to, const void *from, size_t size, const char *name);
+
 /* Declare a checked copy NAME of options SRC; sets ret. */
 #define HEARTH_OPTS_LOCAL(TYPE, NAME, SRC, RET)				\
 	struct TYPE NAME;						\

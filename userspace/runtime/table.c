@@ -100,18 +100,18 @@ void hearth_table_fini(struct hearth_table *t)
 /* First fit; returns the index to insert at, or -ENOSPC. */
 static ssize_t place(const struct hearth_table *t, struct hearth_range *r)
 {
-	uint64_t align = alignment(r->bytes), gap = alignment(1);
+	uint64_t align = alignment(r->span), gap = alignment(1);
 	uint64_t va = align_up(HEARTH_VA_FIRST, align);
 	size_t i;
 
 	for (i = 0; i < t->count; i++) {
 		const struct hearth_range *next = &t->ranges[i];
 
-		if (va + r->bytes + gap <= next->va)
+		if (va + r->span + gap <= next->va)
 			break;
-		va = align_up(next->va + next->bytes + gap, align);
+		va = align_up(next->va + next->span + gap, align);
 	}
-	if (va >= t->va_end || r->bytes > t->va_end - va)
+	if (va >= t->va_end || r->span > t->va_end - va)
 		return -ENOSPC;
 	r->va = va;
 	return i;
@@ -134,22 +134,26 @@ static int grow(struct hearth_table *t)
 
 int hearth_table_add(struct hearth_table *t, struct hearth_range *r)
 {
+	struct hearth_range new = *r;
 	ssize_t i = -ENOSPC;
 
+	if (new.span < new.bytes)
+		new.span = new.bytes;
 	/* larger than any range: keeps the sums in place() from wrapping */
-	if (!r->bytes || r->bytes > t->va_end)
+	if (!new.bytes || new.span > t->va_end)
 		return -ENOSPC;
 	pthread_rwlock_wrlock(&t->lock);
 	if (grow(t)) {
 		i = -ENOMEM;
 		goto out_unlock;
 	}
-	i = place(t, r);
+	i = place(t, &new);
 	if (i < 0)
 		goto out_unlock;
 	memmove(&t->ranges[i + 1], &t->ranges[i],
 		(t->count - i) * sizeof(*t->ranges));
-	t->ranges[i] = *r;
+	t->ranges[i] = new;
+	r->va = new.va;
 	t->count++;
 out_unlock:
 	pthread_rwlock_unlock(&t->lock);

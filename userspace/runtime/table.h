@@ -16,6 +16,8 @@
 struct hearth_range {
 	uint64_t va;
 	uint64_t bytes;
+	/** span: addresses that it takes, at least @bytes; 0: @bytes. */
+	uint64_t span;
 	unsigned char *ptr;
 	bool writable;
 };
@@ -35,8 +37,8 @@ int hearth_table_init(struct hearth_table *t, uint64_t va_end);
 void hearth_table_fini(struct hearth_table *t);
 
 /*
- * Find an address for r->bytes (page multiple) and add the range. Fills
- * r->va. -ENOMEM, -ENOSPC.
+ * Find an address for r->span (page multiple) and add the range. Fills r->va,
+ * a multiple of 2 MiB if the span is as large. -ENOMEM, -ENOSPC.
  */
 int hearth_table_add(struct hearth_table *t, struct hearth_range *r);
 void hearth_table_remove(struct hearth_table *t, uint64_t va);
