@@ -178,7 +178,7 @@ static int do_bo_create(struct drm_hearth_bo_create *a)
 	if (!bo)
 		return -ENOMEM;
 	if (a->flags & DRM_HEARTH_BO_STATE &&
-	    (!fake.extent_bytes || a->size % fake.extent_bytes))
+	    (!fake.extent_bytes || fake.no_states || a->size % fake.extent_bytes))
 		return -EINVAL;
 	bo->bytes = bo->mapped = a->size;
 	bo->state = a->flags & DRM_HEARTH_BO_STATE;

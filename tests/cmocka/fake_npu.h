@@ -46,6 +46,8 @@ struct fake_npu {
 	uint64_t size;
 	uint32_t advice;
 	bool discard;
+	/* no_states: BO_CREATE knows no DRM_HEARTH_BO_STATE */
+	bool no_states;
 };
 
 extern struct fake_npu fake;

@@ -223,6 +223,19 @@ static void state_buffer_grows_up_to_its_size(void **state)
 	assert_int_equal(fake_npu_leaks(), 0);
 }
 
+static void a_driver_without_states_gives_plain_buffers(void **state)
+{
+	HEARTH_OPTS(hearth_buffer_opts, o, .flags = HEARTH_BUFFER_STATE);
+	struct hearth_buffer *b;
+
+	fake.no_states = true;
+	assert_int_equal(hearth_buffer_create(dev, 5 * MIB, &o, &b), 0);
+	assert_int_equal(hearth_buffer_resize(b, 4096), 0);
+	assert_int_equal(fake.size, 0);
+	assert_int_equal(hearth_buffer_advise(b, false, NULL), 0);
+	hearth_buffer_destroy(b);
+}
+
 static void discarded_state_is_told(void **state)
 {
 	HEARTH_OPTS(hearth_buffer_opts, o, .flags = HEARTH_BUFFER_STATE);
@@ -847,6 +860,7 @@ int main(void)
 		with(open_npu, a_changed_file_is_stale),
 		with(open_cpu, a_changed_file_is_stale),
 		with(open_npu, state_buffer_grows_up_to_its_size),
+		with(open_npu, a_driver_without_states_gives_plain_buffers),
 		with(open_npu, discarded_state_is_told),
 		with(open_npu, a_plain_buffer_is_no_state),
 		with(open_cpu, state_on_the_cpu_is_cut_to_zero),

@@ -85,7 +85,8 @@ struct hearth_buffer {
 	bool readonly;
 	/** sealed: for the CPU too. */
 	bool sealed;
-	bool state;
+	/** state: HEARTH_BUFFER_STATE; kept: the driver knows it as one. */
+	bool state, kept;
 	/** handle: GEM handle (NPU). */
 	uint32_t handle;
 };

@@ -96,7 +96,7 @@ static int npu_model_create(struct hearth_model *m, int reservation_fd)
 	/* a copy is a plain buffer, which is no part of a model */
 	if (m->weights && hearth_buffer_is_shared(m->weights))
 		bos[n++] = m->weights->handle;
-	if (m->state)
+	if (m->state && m->state->kept)
 		bos[n++] = m->state->handle;
 	if (!n)
 		return 0;

@@ -129,35 +129,55 @@ static int resize(struct hearth_buffer *buf, uint64_t bytes)
 	return hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_RESIZE, &arg, "resize buffer");
 }
 
-/* With a driver that knows no states they are plain buffers. */
-static bool keeps_state(const struct hearth_buffer *buf)
-{
-	return buf->state && buf->dev->info.extent_bytes;
-}
-
 static uint64_t round_up(uint64_t n, uint64_t to)
 {
 	return (n + to - 1) / to * to;
 }
 
-static int npu_buffer_create(struct hearth_buffer *buf)
+/* -EINVAL of a driver that has buffers of files, but none of states. */
+static int create_state(struct hearth_buffer *buf)
 {
-	struct drm_hearth_bo_create arg = { .size = buf->bytes };
-	int ret;
+	struct drm_hearth_bo_create arg = {
+		.size = round_up(buf->bytes, buf->dev->info.extent_bytes),
+		.flags = DRM_HEARTH_BO_STATE,
+	};
+	int ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_CREATE, &arg, "create state");
 
-	if (keeps_state(buf)) {
-		arg.flags = DRM_HEARTH_BO_STATE;
-		arg.size = round_up(buf->bytes, buf->dev->info.extent_bytes);
-		buf->span = arg.size;
-	}
-	ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_CREATE, &arg, "create buffer");
 	if (ret)
 		return ret;
 	buf->handle = arg.handle;
-	if (keeps_state(buf))
-		ret = resize(buf, buf->bytes);
-	if (!ret)
-		ret = map_handle(buf);
+	ret = resize(buf, buf->bytes);
+	if (ret) {
+		close_handle(buf);
+		return ret;
+	}
+	buf->span = arg.size;
+	buf->kept = true;
+	return 0;
+}
+
+static int create_plain(struct hearth_buffer *buf)
+{
+	struct drm_hearth_bo_create arg = { .size = buf->bytes };
+	int ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_CREATE, &arg,
+				   "create buffer");
+
+	buf->handle = arg.handle;
+	return ret;
+}
+
+static int npu_buffer_create(struct hearth_buffer *buf)
+{
+	int ret = -EINVAL;
+
+	if (buf->state && buf->dev->info.extent_bytes)
+		ret = create_state(buf);
+	/* without the driver's help it is a buffer like others */
+	if (ret == -EINVAL)
+		ret = create_plain(buf);
+	if (ret)
+		return ret;
+	ret = map_handle(buf);
 	if (ret)
 		close_handle(buf);
 	return ret;
@@ -325,7 +345,7 @@ static void npu_buffer_unbind(struct hearth_buffer *buf)
 
 static int npu_buffer_resize(struct hearth_buffer *buf, uint64_t bytes)
 {
-	return keeps_state(buf) ? resize(buf, bytes) : 0;
+	return buf->kept ? resize(buf, bytes) : 0;
 }
 
 static int npu_buffer_advise(struct hearth_buffer *buf, bool needed, bool *retained)
@@ -337,7 +357,7 @@ static int npu_buffer_advise(struct hearth_buffer *buf, bool needed, bool *retai
 	};
 	int ret;
 
-	if (!keeps_state(buf))
+	if (!buf->kept)
 		return 0;
 	ret = hearth_npu_ioctl(buf->dev, DRM_IOCTL_HEARTH_BO_ADVISE, &arg, "advise buffer");
 	if (!ret)
