@@ -24,11 +24,19 @@ import subprocess
 import sys
 import time
 
+# What the machine that builds is; guests of it are what can be booted.
+HOST_ARCH = 'amd64'
 # arch: Debian's name. host: codename of the build machine -> suites, the
 # first of which wins. A kernel must fit the machine's gcc, so it depends on it.
 KERNELS = {
     '6.12-amd64': {
         'arch': 'amd64', 'series': '6.12',
+        'suites': {'bookworm': ['bookworm-backports'],
+                   'trixie': ['trixie', 'trixie-updates']},
+    },
+    # To build for, not to boot.
+    '6.12-arm64': {
+        'arch': 'arm64', 'series': '6.12',
         'suites': {'bookworm': ['bookworm-backports'],
                    'trixie': ['trixie', 'trixie-updates']},
     },
@@ -388,6 +396,30 @@ def fix_headers(root, version, arch):
         f.write(text.replace('/usr/src/', f'{final}/usr/src/'))
 
 
+def unpack_kernel(apt, row, version, root):
+    """Headers, the host's programs that go with them and, to boot it, the image."""
+    name = f'{version}-{row["arch"]}'
+    debs = os.path.join(root, 'debs')
+    wanted = [f'linux-headers-{name}', f'linux-headers-{version}-common']
+    tools = apt
+    if row['arch'] == HOST_ARCH:
+        wanted += [f'linux-image-{name}']
+    else:
+        tools = Apt(row['suites'][codename()], HOST_ARCH)
+        tools.update()
+    apt.download(wanted, debs)
+    tools.download([f'linux-kbuild-{version}'], debs)
+    for deb in sorted(os.listdir(debs)):
+        path = os.path.join(debs, deb)
+        if deb.startswith('linux-image'):
+            unpack_image(path, root, name)
+            extract_vmlinux(os.path.join(root, f'boot/vmlinuz-{name}'), os.path.join(root, 'vmlinux'))
+        else:
+            run(['dpkg-deb', '-x', path, root])
+    shutil.rmtree(debs)
+    fix_headers(root, version, row['arch'])
+
+
 def get_kernel(name, notes):
     row = KERNELS[name]
     apt = Apt(row['suites'][codename()], row['arch'])
@@ -397,24 +429,14 @@ def get_kernel(name, notes):
     root = os.path.join(cache_dir(), f'linux-{version}-{arch}')
     if not os.path.isdir(root):
         with staged(root) as tmp:
-            debs = os.path.join(tmp, 'debs')
-            apt.download([f'linux-image-{version}-{arch}', f'linux-headers-{version}-{arch}',
-                          f'linux-headers-{version}-common', f'linux-kbuild-{version}'], debs)
-            for deb in sorted(os.listdir(debs)):
-                path = os.path.join(debs, deb)
-                if deb.startswith('linux-image'):
-                    unpack_image(path, tmp, f'{version}-{arch}')
-                else:
-                    run(['dpkg-deb', '-x', path, tmp])
-            shutil.rmtree(debs)
-            fix_headers(tmp, version, arch)
-            extract_vmlinux(os.path.join(tmp, f'boot/vmlinuz-{version}-{arch}'),
-                            os.path.join(tmp, 'vmlinux'))
+            unpack_kernel(apt, row, version, tmp)
     notes.append(f'{version}-{arch}')
-    return {'path': root, 'version': f'{version}-{arch}', 'arch': arch,
-            'image': os.path.join(root, 'vmlinux'),
-            'headers': os.path.join(root, f'usr/src/linux-headers-{version}-{arch}'),
-            'modules': os.path.join(root, f'lib/modules/{version}-{arch}')}
+    what = {'path': root, 'version': f'{version}-{arch}', 'arch': arch,
+            'headers': os.path.join(root, f'usr/src/linux-headers-{version}-{arch}')}
+    if arch == HOST_ARCH:
+        what['image'] = os.path.join(root, 'vmlinux')
+        what['modules'] = os.path.join(root, f'lib/modules/{version}-{arch}')
+    return what
 
 
 def get_checkpatch(notes):

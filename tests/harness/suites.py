@@ -184,6 +184,14 @@ def cmocka(ctx):
     return ctx.parallel(lambda p: run_program(ctx, 'cmocka', p), ctx.programs('tests/cmocka', 'test_'))
 
 
+def on_arm64(ctx):
+    results = arm64.suite(ctx)
+    if not ctx.wants('hearth.ko'):
+        return results
+    testbed.ensure(['6.12-arm64'], quiet=True)
+    return results + [build_modules(ctx, 'hearth.ko for arm64', 'kernel/6.12-arm64', '6.12-arm64')]
+
+
 # What the runner of guests must notice: name, options, command, status.
 NOTICED = [
     ('a good command', [], 'echo good', 0),
@@ -428,7 +436,7 @@ SUITES = [
     ('cmocka', cmocka, 'unit tests on the host'),
     ('fuzz', fuzz, 'hostile files and streams'),
     ('sanitizers', sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
-    ('arm64', arm64.suite, 'NEON under qemu-user: the bits of plain C, and of this machine'),
+    ('arm64', on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
     ('vm', vm, 'the runner of guests notices what it must'),
     ('kselftest', kselftest, 'ioctls, faults, unplug, in the guest'),
     ('debug', debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
