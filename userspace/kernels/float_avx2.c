@@ -3,6 +3,7 @@
 
 #define HK_BODY_F16(p)	_cvtsh_ss((uint16_t)((p)[0] | (p)[1] << 8))
 #include "kernels/float_body.h"
+#include "kernels/float_q8_avx2.h"
 #include "kernels/matmul_isa.h"
 
 /*
@@ -286,8 +287,8 @@ void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
-	.scores_q8 = hk_body_scores_q8, \
-	.weighted_sum_q8 = hk_body_weighted_sum_q8, \
+	.scores_q8 = scores_q8, \
+	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \

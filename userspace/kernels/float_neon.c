@@ -5,6 +5,7 @@
 				vdup_n_u16((uint16_t)((p)[0] | (p)[1] << 8)))), 0)
 #include "kernels/float_body.h"
 #include "kernels/float_neon.h"
+#include "kernels/float_q8_neon.h"
 #include "kernels/matmul_isa.h"
 
 /*
@@ -281,8 +282,8 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
-	.scores_q8 = hk_body_scores_q8, \
-	.weighted_sum_q8 = hk_body_weighted_sum_q8, \
+	.scores_q8 = scores_q8, \
+	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \
