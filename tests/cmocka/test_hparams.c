@@ -108,7 +108,8 @@ static void hparams_bad_keys_are_refused_by_name(void **state)
 		const char *text;
 	} bad[] = {
 		{ "llama", "attention.key_length", 0, -EINVAL, "key_length is 0" },
-		{ "llama", "attention.key_length", 1 << 23, -EINVAL, "key length 8388608" },
+		{ "llama", "attention.key_length", 8193, -EINVAL,
+		  "llama.attention: 4 heads of 8193 elements: at most 8192 elements" },
 		{ "llama", "attention.value_length", 7, -EINVAL, "key length 8, value length 7" },
 		{ "llama", "attention.scale", INFINITY, -ERANGE, "llama.attention.scale" },
 		{ "llama", "expert_used_count", 2, -EOPNOTSUPP,

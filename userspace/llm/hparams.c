@@ -12,6 +12,8 @@
 #include "llm/hparams.h"
 
 #define MAX_LAYERS	1024
+/* Of a rope table there are as many columns as a head has elements. */
+#define MAX_HEAD_DIM	8192
 
 static const struct arch {
 	const char *name;
@@ -169,8 +171,12 @@ static int read_heads(const struct gguf *g, struct llm_hparams *hp,
 		return hearth_err_set(err, -EINVAL,
 				      "%s.attention.head_count_kv is %u, which does not divide %u heads",
 				      hp->arch, hp->n_head_kv, hp->n_head);
-	if (hp->head_dim > HEARTH_CMD_MAX_DIM / hp->n_head ||
-	    value_dim != hp->head_dim)
+	if (hp->head_dim > MAX_HEAD_DIM || hp->head_dim > HEARTH_CMD_MAX_DIM / hp->n_head)
+		return hearth_err_set(err, -EINVAL,
+				      "%s.attention: %u heads of %u elements: at most %u elements, %u in all",
+				      hp->arch, hp->n_head, hp->head_dim, MAX_HEAD_DIM,
+				      HEARTH_CMD_MAX_DIM);
+	if (value_dim != hp->head_dim)
 		return hearth_err_set(err, -EINVAL,
 				      "%s.attention: key length %u, value length %u, %u heads",
 				      hp->arch, hp->head_dim, value_dim,

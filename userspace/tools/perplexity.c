@@ -35,7 +35,7 @@ enum {
 static const struct argp_option options[] = {
 	{ "context", OPT_CTX, "N", 0, "tokens of a window, 4 or more (default: 512, or the model's)", 0 },
 	{ "windows", OPT_WINDOWS, "N", 0, "stop after N windows (default: the whole text)", 0 },
-	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default) or f32", 0 },
+	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default), f32, q8_0", 0 },
 	{ "quiet", 'q', NULL, 0, "the result alone, no progress on a terminal", 0 },
 	{ 0 }
 };
@@ -55,9 +55,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		a->windows = parse_number(state, "windows", arg, 1, 1u << 30);
 		return 0;
 	case OPT_KV:
-		a->llm.kv_f32 = !strcmp(arg, "f32");
-		if (!a->llm.kv_f32 && strcmp(arg, "f16"))
-			argp_error(state, "--kv %s: f16 or f32 is needed", arg);
+		a->llm.kv_type = parse_kv(state, arg);
 		return 0;
 	case 'q':
 		a->quiet = true;

@@ -27,6 +27,8 @@ enum {
 	OPT_TEMPLATE,
 	OPT_NO_THINK,
 	OPT_STOP,
+	OPT_SHIFT,
+	OPT_KEEP,
 };
 
 static const struct argp_option options[] = {
@@ -61,7 +63,10 @@ static const struct argp_option options[] = {
 	{ "context", OPT_CTX, "N", 0,
 	  "positions of the KV cache (default: the model's, at most 4096)", 3 },
 	{ "batch", OPT_BATCH, "N", 0, "prompt tokens of the largest step (default: 256)", 3 },
-	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default) or f32", 3 },
+	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default), f32, q8_0", 3 },
+	{ "shift", OPT_SHIFT, NULL, 0,
+	  "when the context is full, forget the first half and go on", 3 },
+	{ "keep", OPT_KEEP, "N", 0, "with --shift: but never the first N tokens (default: 0)", 3 },
 
 	{ NULL, 0, NULL, 0, "Output:", 4 },
 	{ "quiet", 'q', NULL, 0, "the text alone", 4 },
@@ -69,13 +74,6 @@ static const struct argp_option options[] = {
 	{ "digest", OPT_DIGEST, NULL, 0, "print a digest of all logits", 4 },
 	{ 0 }
 };
-
-static void parse_kv(struct argp_state *state, const char *arg, bool *f32)
-{
-	*f32 = !strcmp(arg, "f32");
-	if (!*f32 && strcmp(arg, "f16"))
-		argp_error(state, "--kv %s: f16 or f32 is needed", arg);
-}
 
 static void parse_stop(struct argp_state *state, const char *arg, struct run_args *a)
 {
@@ -172,8 +170,14 @@ static error_t parse_other(int key, char *arg, struct argp_state *state)
 	case OPT_BATCH:
 		a->llm.n_batch = parse_number(state, "batch", arg, 1, 1024);
 		return 0;
+	case OPT_SHIFT:
+		a->gen.shift = true;
+		return 0;
+	case OPT_KEEP:
+		a->gen.n_keep = parse_number(state, "keep", arg, 0, 1u << 24);
+		return 0;
 	case OPT_KV:
-		parse_kv(state, arg, &a->llm.kv_f32);
+		a->llm.kv_type = parse_kv(state, arg);
 		return 0;
 	case 'q':
 		a->quiet = true;
@@ -197,6 +201,10 @@ static void check_together(struct argp_state *state, struct run_args *a)
 		argp_error(state, "of --prompt, --ask and --chat one can be given");
 	if (!talks && (a->system || a->format.template_name || a->format.no_think))
 		argp_error(state, "--system, --template and --no-think need --ask or --chat");
+	if (a->gen.n_keep && !a->gen.shift)
+		argp_error(state, "--keep needs --shift");
+	if (a->gen.shift && talks)
+		argp_error(state, "--shift is for --prompt: a conversation is fed anew each time");
 	if (!talks && !a->gen.max_tokens)
 		a->gen.max_tokens = 128;
 	a->gen.stop = a->stop;

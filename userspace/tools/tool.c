@@ -201,3 +201,17 @@ int print_engines(const struct hearth_program *program)
 	fputc('\n', stderr);
 	return ret;
 }
+
+enum hearth_kv_type parse_kv(struct argp_state *state, const char *text)
+{
+	static const char *const names[] = {
+		[HEARTH_KV_F16] = "f16", [HEARTH_KV_F32] = "f32", [HEARTH_KV_Q8_0] = "q8_0",
+	};
+
+	for (unsigned int i = HEARTH_KV_F16; i <= HEARTH_KV_Q8_0; i++) {
+		if (!strcmp(text, names[i]))
+			return i;
+	}
+	argp_error(state, "--kv %s: f16, f32 or q8_0 is needed", text);
+	return HEARTH_KV_DEFAULT;
+}

@@ -44,6 +44,7 @@ unsigned long parse_number(struct argp_state *state, const char *name,
 			   const char *text, unsigned long min, unsigned long max);
 float parse_float(struct argp_state *state, const char *name, const char *text,
 		  float min, float max);
+enum hearth_kv_type parse_kv(struct argp_state *state, const char *text);
 
 double now_seconds(void);
 
