@@ -10,6 +10,7 @@
 #include <drm/drm_drv.h>
 #include <drm/drm_file.h>
 #include <drm/drm_gem.h>
+#include <drm/drm_print.h>
 #include <drm/gpu_scheduler.h>
 #include <drm/hearth_accel.h>
 
@@ -21,6 +22,7 @@
 #include "hearth_fence.h"
 #include "hearth_gem.h"
 #include "hearth_mm.h"
+#include "hearth_store.h"
 #include "hearth_sync.h"
 #include "hearth_uobj.h"
 #include "hearth_vm.h"
@@ -89,6 +91,24 @@ static int hearth_bind_check(struct hearth_vm *vm, const struct drm_hearth_bind_
 	return 0;
 }
 
+/* The rules for buffers that have a store; there is no other place to check them. */
+static int hearth_bind_check_store(struct hearth_vm *vm, const struct hearth_bo *bo,
+				   const struct drm_hearth_bind_op *uop)
+{
+	if (!bo->store)
+		return 0;
+	if (!(uop->flags & DRM_HEARTH_BIND_READONLY)) {
+		drm_dbg(&vm->hdev->base, "a file is bound read-only\n");
+		return -EACCES;
+	}
+	if (!IS_ALIGNED(uop->va | uop->size | uop->bo_offset, HEARTH_EXTENT_BYTES)) {
+		drm_dbg(&vm->hdev->base, "va %#llx, size %#llx or offset %#llx: no multiple of %#llx\n",
+			uop->va, uop->size, uop->bo_offset, HEARTH_EXTENT_BYTES);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 /* The buffer of a map, with a reference; NULL for an unmap. */
 static struct drm_gem_object *hearth_bind_lookup(struct drm_file *file,
 						 const struct drm_hearth_bind_op *uop)
@@ -118,11 +138,19 @@ static int hearth_bind_prepare(struct hearth_vm *vm, struct drm_file *file,
 	if (IS_ERR(obj))
 		return PTR_ERR(obj);
 
+	ret = hearth_map_check_cut(vm, uop->va, uop->size);
+	if (!ret && obj)
+		ret = hearth_bind_check_store(vm, to_hearth_bo(obj), uop);
+	if (ret)
+		goto out_put;
+
 	op->va = uop->va;
 	op->size = uop->size;
 	op->bo_offset = uop->bo_offset;
 	op->readonly = uop->flags & DRM_HEARTH_BIND_READONLY;
 	ret = hearth_bind_op_prepare(vm, op, obj);
+
+out_put:
 	if (obj)
 		drm_gem_object_put(obj);
 	return ret;

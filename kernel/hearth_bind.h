@@ -9,6 +9,7 @@
 #include <drm/gpu_scheduler.h>
 
 #include "hearth_mmu.h"
+#include "hearth_store.h"
 
 struct drm_hearth_bind_op;
 struct hearth_file;
@@ -16,7 +17,8 @@ struct hearth_vm;
 struct sg_table;
 
 /*
- * A map may cut a piece off at each of its ends, or split one map in two.
+ * A map may cut a piece off at each of its ends, or split one map in two. The
+ * last one is for the map itself.
  */
 #define HEARTH_BIND_VMAS	3
 
@@ -29,6 +31,9 @@ struct hearth_vma {
 
 	/** @readonly: The device may only read. */
 	bool readonly;
+
+	/** @map: What of a store it maps, if the buffer has one. */
+	struct hearth_store_map map;
 
 	/** @node: Entry in hearth_bind_op.gone. */
 	struct list_head node;
@@ -58,7 +63,7 @@ struct hearth_bind_op {
 	/** @vm_bo: The buffer in this address space; NULL for an unmap. */
 	struct drm_gpuvm_bo *vm_bo;
 
-	/** @sgt: The device's view of the buffer; lives as long as that. */
+	/** @sgt: The device's view of the buffer; lives as long as that. NULL with a store. */
 	struct sg_table *sgt;
 
 	/** @readonly: The device may only read. */

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <linux/debugfs.h>
+#include <linux/sched/mm.h>
 #include <linux/seq_file.h>
 
 #include <drm/drm_debugfs.h>
@@ -8,6 +10,7 @@
 #include "hearth_fw.h"
 #include "hearth_queue.h"
 #include "hearth_slot.h"
+#include "hearth_store.h"
 #include "hearth_vm.h"
 
 static struct hearth_device *hearth_debugfs_device(struct seq_file *m)
@@ -20,6 +23,12 @@ static struct hearth_device *hearth_debugfs_device(struct seq_file *m)
 static int hearth_debugfs_show_gems(struct seq_file *m, void *data)
 {
 	hearth_debugfs_gems(m, hearth_debugfs_device(m));
+	return 0;
+}
+
+static int hearth_debugfs_show_stores(struct seq_file *m, void *data)
+{
+	hearth_debugfs_stores(m, hearth_debugfs_device(m));
 	return 0;
 }
 
@@ -86,6 +95,8 @@ static int hearth_debugfs_show_objects(struct seq_file *m, void *data)
 	seq_printf(m, "bos %d\n", atomic_read(&hdev->mm.nr_bos));
 	seq_printf(m, "vms %d\n", atomic_read(&hdev->mm.nr_vms));
 	seq_printf(m, "tables %d\n", atomic_read(&hdev->mm.nr_tables));
+	seq_printf(m, "stores %d\n", atomic_read(&hdev->mm.nr_stores));
+	seq_printf(m, "extents %d\n", atomic_read(&hdev->mm.nr_extents));
 	seq_printf(m, "queues %d\n", atomic_read(&hdev->count.queues));
 	seq_printf(m, "jobs %d\n", atomic_read(&hdev->count.jobs));
 	seq_printf(m, "contexts %u\n", contexts);
@@ -97,10 +108,56 @@ static const struct drm_debugfs_info hearth_debugfs_files[] = {
 	{ "objects", hearth_debugfs_show_objects },
 	{ "queues", hearth_debugfs_show_queues },
 	{ "slots", hearth_debugfs_show_slots },
+	{ "stores", hearth_debugfs_show_stores },
 };
+
+/* What is left to drop, and how. */
+struct hearth_debugfs_drop {
+	u64 pages;
+	unsigned int flags;
+};
+
+static bool hearth_debugfs_drop_store(struct hearth_store *store, void *arg)
+{
+	struct hearth_debugfs_drop *drop = arg;
+
+	drop->pages -= min(drop->pages, hearth_store_evict(store, drop->pages, drop->flags));
+	return !drop->pages;
+}
+
+static int hearth_debugfs_drop(struct hearth_device *hdev, u64 bytes, unsigned int flags)
+{
+	struct hearth_debugfs_drop drop = { DIV_ROUND_UP_ULL(bytes, PAGE_SIZE), flags };
+
+	hearth_store_for_each(hdev, hearth_debugfs_drop_store, &drop);
+	return 0;
+}
+
+/* Bytes to drop, from the page cache too. */
+static int hearth_debugfs_evict(void *data, u64 bytes)
+{
+	return hearth_debugfs_drop(data, bytes, HEARTH_EVICT_CACHE);
+}
+DEFINE_DEBUGFS_ATTRIBUTE(hearth_debugfs_evict_fops, NULL, hearth_debugfs_evict, "%llu\n");
+
+/* As reclaim does it. */
+static int hearth_debugfs_shrink(void *data, u64 bytes)
+{
+	int ret;
+
+	fs_reclaim_acquire(GFP_KERNEL);
+	ret = hearth_debugfs_drop(data, bytes, HEARTH_EVICT_NOWAIT);
+	fs_reclaim_release(GFP_KERNEL);
+	return ret;
+}
+DEFINE_DEBUGFS_ATTRIBUTE(hearth_debugfs_shrink_fops, NULL, hearth_debugfs_shrink, "%llu\n");
 
 void hearth_debugfs_init(struct hearth_device *hdev)
 {
+	struct dentry *root = hdev->base.debugfs_root;
+
+	debugfs_create_file_unsafe("evict", 0200, root, hdev, &hearth_debugfs_evict_fops);
+	debugfs_create_file_unsafe("shrink", 0200, root, hdev, &hearth_debugfs_shrink_fops);
 	drm_debugfs_add_files(&hdev->base, hearth_debugfs_files,
 			      ARRAY_SIZE(hearth_debugfs_files));
 }

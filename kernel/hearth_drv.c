@@ -23,6 +23,7 @@
 #include "hearth_pci.h"
 #include "hearth_prime.h"
 #include "hearth_queue.h"
+#include "hearth_store.h"
 #include "hearth_sync.h"
 #include "hearth_vm.h"
 
@@ -53,6 +54,7 @@ static void hearth_query_limits(struct hearth_device *hdev, struct drm_file *fil
 	limits->max_queues = HEARTH_MAX_QUEUES;
 	limits->max_vms = HEARTH_MAX_VMS;
 	limits->priorities = hearth_queue_priorities(hdev, file);
+	limits->extent_bytes = HEARTH_EXTENT_BYTES;
 }
 
 /* Gives as much as the caller knows; what we do not know is zero. */
@@ -134,6 +136,7 @@ static const struct drm_ioctl_desc hearth_ioctls[] = {
 	HEARTH_IOCTL(QUEUE_DESTROY, queue_destroy),
 	HEARTH_IOCTL(SUBMIT, submit),
 	HEARTH_IOCTL(QUERY_FAULT, query_fault),
+	HEARTH_IOCTL(BO_CREATE_FILE, bo_create_file),
 };
 
 /*
@@ -205,6 +208,7 @@ static const struct file_operations hearth_fops = {
  * Interface of the driver:
  *
  * - 1.0: DEV_QUERY, VM_*, BO_*, QUEUE_*, SUBMIT, QUERY_FAULT
+ * - 1.1: BO_CREATE_FILE
  */
 static const struct drm_driver hearth_driver = {
 	.driver_features = HEARTH_DRIVER_NODE | DRIVER_GEM | HEARTH_DRIVER_GEM_GPUVA |
@@ -219,7 +223,7 @@ static const struct drm_driver hearth_driver = {
 	.name = "hearth",
 	.desc = "Hearth NPU",
 	.major = 1,
-	.minor = 0,
+	.minor = 1,
 };
 
 struct hearth_device *hearth_device_alloc(struct device *dev)

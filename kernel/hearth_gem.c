@@ -24,6 +24,7 @@
 #include "hearth_device.h"
 #include "hearth_gem.h"
 #include "hearth_prime.h"
+#include "hearth_store.h"
 #include "hearth_vm.h"
 
 /*
@@ -103,7 +104,7 @@ int hearth_bo_get_pages_locked(struct hearth_bo *bo)
 	return 0;
 }
 
-/* The device's view of the buffer, for as long as the buffer lives. */
+/* The device's view of a buffer without a store, for as long as the buffer lives. */
 struct sg_table *hearth_bo_map_dma(struct hearth_bo *bo, bool readonly)
 {
 	struct sg_table *sgt;
@@ -139,15 +140,23 @@ void hearth_bo_unplug(struct hearth_bo *bo)
 		hearth_prime_unmap_dma(bo);
 		return;
 	}
+	/* Stores were seen to. */
+	if (bo->store)
+		return;
 
 	mutex_lock(&bo->lock);
 	hearth_bo_unmap_pages_locked(bo);
 	mutex_unlock(&bo->lock);
 }
 
-bool hearth_bo_resident(struct hearth_bo *bo)
+u64 hearth_bo_resident_bytes(struct hearth_bo *bo)
 {
-	return READ_ONCE(bo->pages) || READ_ONCE(bo->sgt_rw) || READ_ONCE(bo->sgt_ro);
+	bool resident = READ_ONCE(bo->pages) || READ_ONCE(bo->sgt_rw) || READ_ONCE(bo->sgt_ro);
+
+	if (bo->store)
+		return hearth_store_resident_bytes(bo->store, bo->store_first,
+						   bo->base.size >> HEARTH_EXTENT_SHIFT);
+	return resident ? bo->base.size : 0;
 }
 
 static void hearth_gem_free(struct drm_gem_object *obj)
@@ -161,6 +170,8 @@ static void hearth_gem_free(struct drm_gem_object *obj)
 	hearth_bo_unmap_pages_locked(bo);
 	if (bo->pages)
 		drm_gem_put_pages(obj, bo->pages, true, true);
+	if (bo->store)
+		hearth_store_put(bo->store);
 
 	hearth_mm_del_bo(&to_hearth_device(obj->dev)->mm, bo);
 	drm_gem_object_release(obj);
@@ -171,7 +182,7 @@ static void hearth_gem_free(struct drm_gem_object *obj)
 
 static enum drm_gem_object_status hearth_gem_status(struct drm_gem_object *obj)
 {
-	return hearth_bo_resident(to_hearth_bo(obj)) ? DRM_GEM_OBJECT_RESIDENT : 0;
+	return hearth_bo_resident_bytes(to_hearth_bo(obj)) ? DRM_GEM_OBJECT_RESIDENT : 0;
 }
 
 static vm_fault_t hearth_gem_fault(struct vm_fault *vmf)

@@ -14,6 +14,7 @@ struct dma_buf_attachment;
 struct drm_device;
 struct drm_file;
 struct hearth_device;
+struct hearth_store;
 struct page;
 struct sg_table;
 
@@ -68,6 +69,15 @@ struct hearth_bo {
 	/** @attach_rw: Attachment behind @sgt_rw; the reservation. */
 	struct dma_buf_attachment *attach_rw;
 
+	/**
+	 * @store: Where pages come from that need not be resident, with a
+	 * reference, or NULL: then they are @pages. Immutable.
+	 */
+	struct hearth_store *store;
+
+	/** @store_first: Its first extent in @store. Immutable. */
+	u32 store_first;
+
 	/** @flags: Mask of &enum drm_hearth_bo_flags. Immutable. */
 	u32 flags;
 
@@ -104,11 +114,12 @@ struct drm_gem_object *hearth_gem_prime_import(struct drm_device *drm, struct dm
 struct hearth_bo *hearth_bo_alloc(struct drm_device *drm, u32 flags);
 int hearth_bo_get_pages_locked(struct hearth_bo *bo);
 
-bool hearth_bo_resident(struct hearth_bo *bo);
+u64 hearth_bo_resident_bytes(struct hearth_bo *bo);
 struct sg_table *hearth_bo_map_dma(struct hearth_bo *bo, bool readonly);
 void hearth_bo_unplug(struct hearth_bo *bo);
 
 int hearth_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);
+int hearth_ioctl_bo_create_file(struct drm_device *drm, void *data, struct drm_file *file);
 int hearth_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file);
 
 #endif /* __HEARTH_GEM_H__ */

@@ -18,6 +18,7 @@
 #include "hearth_pm.h"
 #include "hearth_queue.h"
 #include "hearth_slot.h"
+#include "hearth_store.h"
 #include "hearth_trace.h"
 #include "hearth_vm.h"
 
@@ -56,6 +57,7 @@ void hearth_job_destroy(struct hearth_job *job)
 	struct hearth_device *hdev = job->queue->hdev;
 
 	drm_sched_job_cleanup(&job->base);
+	dma_fence_put(job->restore);
 	if (job->armed)
 		dma_fence_put(job->fence);
 	else
@@ -84,10 +86,85 @@ void hearth_job_finish(struct hearth_job *job, int error)
 
 	trace_hearth_job_done(job, error);
 	list_del_init(&job->node);
+	/* Whoever waited for it finds its weights droppable. */
+	if (job->active)
+		hearth_vm_job_end(job->queue->vm);
+	job->active = false;
 	if (error)
 		dma_fence_set_error(fence, error);
 	dma_fence_signal(fence);
 	dma_fence_put(fence);
+}
+
+/* Of the job ahead, if it has not ended. */
+static struct dma_fence *hearth_queue_last_fence(struct hearth_queue *queue)
+{
+	struct dma_fence *fence = NULL;
+	struct list_head *jobs;
+
+	spin_lock(&queue->lock);
+	jobs = list_empty(&queue->pending) ? &queue->running : &queue->pending;
+	if (!list_empty(jobs))
+		fence = dma_fence_get(list_last_entry(jobs, struct hearth_job, node)->fence);
+	spin_unlock(&queue->lock);
+	return fence;
+}
+
+/* What the job's address space maps of files must be there before it runs. */
+static struct dma_fence *hearth_job_restore(struct hearth_job *job)
+{
+	struct hearth_vm *vm = job->queue->vm;
+	struct dma_fence *fence;
+	int status;
+
+	if (!job->active)
+		hearth_vm_job_begin(vm);
+	job->active = true;
+
+	status = job->restore ? dma_fence_get_status(job->restore) : 0;
+	dma_fence_put(job->restore);
+	job->restore = NULL;
+	fence = status < 0 ? ERR_PTR(status) : hearth_restore_vm_fence(vm);
+	if (IS_ERR(fence)) {
+		job->error = PTR_ERR(fence);
+		return NULL;
+	}
+	job->restore = dma_fence_get(fence);
+	return fence;
+}
+
+/*
+ * Called when the job's dependencies are met, and again when the fence that it
+ * returned has signalled, until it returns none. A job that will not run waits
+ * for those ahead, since the queue dies with it.
+ */
+static struct dma_fence *hearth_sched_prepare_job(struct drm_sched_job *base,
+						  struct drm_sched_entity *entity)
+{
+	struct hearth_job *job = to_hearth_job(base);
+	struct dma_fence *fence = NULL;
+	bool cookie;
+
+	cookie = dma_fence_begin_signalling();
+	if (!job->error && !READ_ONCE(job->queue->dead))
+		fence = hearth_job_restore(job);
+	if (job->error)
+		fence = hearth_queue_last_fence(job->queue);
+	dma_fence_end_signalling(cookie);
+	return fence;
+}
+
+/* With hearth_queue.lock held: no job runs from @seqno on. */
+static void hearth_queue_fail_restore(struct hearth_queue *queue, u64 seqno, int error)
+{
+	struct hearth_fault fault = {
+		.cause = error == -ESTALE ? DRM_HEARTH_FAULT_STALE : DRM_HEARTH_FAULT_RESTORE,
+		.error = error,
+		.job = seqno - 1,
+		.opcode = ~0,
+	};
+
+	hearth_queue_die(queue, -ECANCELED, &fault);
 }
 
 static struct dma_fence *hearth_sched_run_job(struct drm_sched_job *base)
@@ -104,6 +181,10 @@ static struct dma_fence *hearth_sched_run_job(struct drm_sched_job *base)
 	error = queue->dead;
 	if (!error && !hearth_vm_usable(queue->vm))
 		error = -ECANCELED;
+	if (!error && job->error) {
+		error = job->error;
+		hearth_queue_fail_restore(queue, job->seqno, error);
+	}
 	if (!error) {
 		list_add_tail(&job->node, &queue->pending);
 		hearth_slot_fill(queue);
@@ -131,6 +212,7 @@ static enum drm_gpu_sched_stat hearth_sched_timedout_job(struct drm_sched_job *b
 }
 
 const struct drm_sched_backend_ops hearth_sched_ops = {
+	.prepare_job = hearth_sched_prepare_job,
 	.run_job = hearth_sched_run_job,
 	.timedout_job = hearth_sched_timedout_job,
 	.free_job = hearth_sched_free_job,
@@ -168,11 +250,16 @@ static void hearth_jobs_finish(struct list_head *jobs, int error)
 
 bool hearth_queue_job_done(struct hearth_queue *queue, u64 seqno)
 {
+	/* What they read may have changed while they did: the version moves first. */
+	bool stale = hearth_vm_is_stale(queue->vm);
 	bool found, drained = false;
 	LIST_HEAD(ended);
 
 	spin_lock(&queue->lock);
 	found = hearth_queue_take_ended(queue, seqno, &ended);
+	if (found && stale)
+		hearth_queue_fail_restore(queue, list_first_entry(&ended, struct hearth_job,
+								  node)->seqno, -ESTALE);
 	if (found) {
 		queue->active_at = ktime_get_ns();
 		hearth_slot_fill(queue);
@@ -180,8 +267,10 @@ bool hearth_queue_job_done(struct hearth_queue *queue, u64 seqno)
 	}
 	spin_unlock(&queue->lock);
 
-	hearth_jobs_finish(&ended, 0);
-	if (drained)
+	hearth_jobs_finish(&ended, stale ? -ESTALE : 0);
+	if (found && stale)
+		hearth_slots_kick(queue->hdev);
+	else if (drained)
 		hearth_slot_idle(queue);
 	return found;
 }

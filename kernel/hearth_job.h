@@ -43,6 +43,15 @@ struct hearth_job {
 
 	/** @armed: The fence was initialized, the scheduler owns the job. */
 	bool armed;
+
+	/** @active: Counted in hearth_vm.nr_active. */
+	bool active;
+
+	/** @error: It cannot run. Set by the scheduler's work, ahead of running it. */
+	int error;
+
+	/** @restore: Restore that it waited for last, or NULL. */
+	struct dma_fence *restore;
 };
 
 static inline struct hearth_job *to_hearth_job(struct drm_sched_job *job)

@@ -12,6 +12,7 @@
 #include "hearth_device.h"
 #include "hearth_gem.h"
 #include "hearth_mm.h"
+#include "hearth_store.h"
 #include "hearth_vm.h"
 
 struct workqueue_struct *hearth_bind_wq;
@@ -24,11 +25,17 @@ int hearth_mm_module_init(void)
 		return -ENOMEM;
 
 	hearth_free_wq = alloc_workqueue("hearth-free", WQ_UNBOUND, 0);
-	if (!hearth_free_wq) {
-		destroy_workqueue(hearth_bind_wq);
-		return -ENOMEM;
-	}
+	if (!hearth_free_wq)
+		goto err_bind_wq;
+	if (hearth_store_module_init())
+		goto err_free_wq;
 	return 0;
+
+err_free_wq:
+	destroy_workqueue(hearth_free_wq);
+err_bind_wq:
+	destroy_workqueue(hearth_bind_wq);
+	return -ENOMEM;
 }
 
 void hearth_mm_module_exit(void)
@@ -36,6 +43,7 @@ void hearth_mm_module_exit(void)
 	/* A bind that ends queues its cleanup. */
 	flush_workqueue(hearth_bind_wq);
 	destroy_workqueue(hearth_free_wq);
+	hearth_store_module_exit();
 	destroy_workqueue(hearth_bind_wq);
 }
 
@@ -44,6 +52,7 @@ static void hearth_mm_release(struct drm_device *drm, void *data)
 	struct hearth_mm *mm = data;
 
 	drm_WARN_ON(drm, !list_empty(&mm->bos) || !list_empty(&mm->vms));
+	drm_WARN_ON(drm, !list_empty(&mm->stores) || atomic_read(&mm->nr_extents));
 	drm_WARN_ON(drm, atomic_read(&mm->nr_tables));
 	ida_destroy(&mm->ctx_ida);
 	mutex_destroy(&mm->lock);
@@ -56,6 +65,8 @@ int hearth_mm_init(struct hearth_device *hdev)
 	mutex_init(&mm->lock);
 	INIT_LIST_HEAD(&mm->bos);
 	INIT_LIST_HEAD(&mm->vms);
+	INIT_LIST_HEAD(&mm->stores);
+	spin_lock_init(&mm->stores_lock);
 	init_waitqueue_head(&mm->bo_gone);
 	ida_init(&mm->ctx_ida);
 	return drmm_add_action_or_reset(&hdev->base, hearth_mm_release, mm);
@@ -131,6 +142,7 @@ void hearth_mm_unplug(struct hearth_device *hdev)
 		hearth_vm_unplug(vm);
 	mutex_unlock(&mm->lock);
 
+	hearth_store_unplug(hdev);
 	while ((bo = hearth_mm_next_bo(mm))) {
 		hearth_bo_unplug(bo);
 		drm_gem_object_put(&bo->base);
@@ -148,6 +160,8 @@ void hearth_mm_flush(struct hearth_device *hdev)
 {
 	flush_workqueue(hearth_bind_wq);
 	flush_workqueue(hearth_free_wq);
+	/* What is freed may free something else. */
+	flush_workqueue(hearth_free_wq);
 }
 
 void hearth_debugfs_gems(struct seq_file *m, struct hearth_device *hdev)
@@ -159,8 +173,9 @@ void hearth_debugfs_gems(struct seq_file *m, struct hearth_device *hdev)
 	seq_puts(m, "        bytes     resident  refs handles flags origin\n");
 	mutex_lock(&mm->lock);
 	list_for_each_entry(bo, &mm->bos, node) {
-		u64 bytes = hearth_bo_resident(bo) ? bo->base.size : 0;
-		const char *origin = bo->base.import_attach ? "imported" :
+		u64 bytes = hearth_bo_resident_bytes(bo);
+		const char *origin = bo->store ? "file" :
+				     bo->base.import_attach ? "imported" :
 				     bo->base.dma_buf ? "exported" : "own";
 
 		seq_printf(m, "%13zu %12llu %5u %7u %5x %s\n", bo->base.size, bytes,

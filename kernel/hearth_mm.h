@@ -10,6 +10,7 @@
 #include <linux/idr.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/wait.h>
 
@@ -31,7 +32,7 @@ struct hearth_mm {
 	/** @bos: Every &struct hearth_bo, imported ones included. */
 	struct list_head bos;
 
-	/** @bo_gone: A buffer left @bos. */
+	/** @bo_gone: A buffer left @bos, or a store has nothing left of the device. */
 	wait_queue_head_t bo_gone;
 
 	/** @vms: Every &struct hearth_vm. */
@@ -42,6 +43,24 @@ struct hearth_mm {
 
 	/** @ctx_ida: Context ids in use. Has its own lock. */
 	struct ida ctx_ida;
+
+	/** @stores_lock: Protects @stores, @store_id. */
+	spinlock_t stores_lock;
+
+	/** @stores: Every &struct hearth_store. */
+	struct list_head stores;
+
+	/** @store_id: Number of the last one. */
+	u64 store_id;
+
+	/** @nr_stores: Entries of @stores. */
+	atomic_t nr_stores;
+
+	/** @nr_extents: Extents whose pages are held. */
+	atomic_t nr_extents;
+
+	/** @nr_leaves: Page tables of extents; part of @nr_tables. */
+	atomic_t nr_leaves;
 
 	/** @nr_bos: Entries of @bos. */
 	atomic_t nr_bos;

@@ -102,6 +102,22 @@ struct hearth_mmu_ops {
 	 * be flushed, see hearth_mmu_stale().
 	 */
 	int (*unmap)(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va, u64 size);
+
+	/** @prepare_hold: Fill @pool for any hold of @size bytes at @va. */
+	int (*prepare_hold)(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va,
+			    u64 size);
+
+	/**
+	 * @hold: Keep an empty range of whole extents for entries that @set
+	 * writes. @unmap ends it, in whole extents.
+	 */
+	int (*hold)(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va, u64 size);
+
+	/**
+	 * @set: Write the entry of one held extent: a block, a leaf of which
+	 * the caller takes care, or zero. What was there must be flushed.
+	 */
+	int (*set)(struct hearth_mmu *mmu, u64 va, u64 entry);
 };
 
 extern const struct hearth_mmu_ops hearth_mmu_walker_ops;
@@ -176,6 +192,14 @@ int hearth_mmu_pool_fill(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool,
 			 unsigned int nr_dirs, unsigned int nr_leaves);
 struct hearth_mmu_table *hearth_mmu_pool_take(struct hearth_mmu_pool *pool, bool leaf);
 void hearth_mmu_add_stale(struct hearth_mmu *mmu, u64 start, u64 end);
+
+/*
+ * Fills a leaf that no device walks with @bytes from @sgt, unless one block maps
+ * them. Returns the entry that leads there, for hearth_mmu_ops.set, or zero if
+ * it takes a leaf and @leaf is NULL.
+ */
+u64 hearth_mmu_fill_extent(u64 page_sizes, __le64 *leaf, dma_addr_t leaf_dma,
+			   struct sg_table *sgt, u64 bytes, bool readonly);
 
 bool hearth_mmu_stale(const struct hearth_mmu *mmu, u64 *va, u64 *size);
 void hearth_mmu_flushed(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool);

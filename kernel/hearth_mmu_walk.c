@@ -12,9 +12,14 @@
  * - A block that loses a part is replaced by a table that maps the rest as
  *   before, in one write, and a contiguous run loses its mark while it is
  *   valid. The rest stays valid all the time: jobs that use it are running.
+ *
+ * An extent of a store is one entry of level 2. Several address spaces lead to
+ * the same leaf there, so that belongs to none of them: it is only cut off, and
+ * its entries are written while no device can find it.
  */
 #include <linux/align.h>
 #include <linux/bug.h>
+#include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/minmax.h>
 #include <linux/sizes.h>
@@ -28,6 +33,9 @@
 #define REGION_BYTES	BIT_ULL(HEARTH_MMU_BLOCK_SHIFT)
 #define RUN_BYTES	BIT_ULL(HEARTH_MMU_CONT_SHIFT)
 #define PAGE_BYTES	BIT_ULL(HEARTH_MMU_PAGE_SHIFT)
+
+/* In hearth_mmu_table.children: the entry is that of an extent, valid or not. */
+#define HELD		((struct hearth_mmu_table *)ERR_PTR(-EBUSY))
 
 static unsigned int dir_index(u64 va)
 {
@@ -85,6 +93,8 @@ static struct hearth_mmu_table *table_get(struct hearth_mmu_pool *pool,
 {
 	struct hearth_mmu_table *t = parent->children[i];
 
+	if (WARN_ON_ONCE(t == HELD))
+		return NULL;
 	if (t)
 		return t;
 
@@ -98,26 +108,26 @@ static struct hearth_mmu_table *table_get(struct hearth_mmu_pool *pool,
 }
 
 /* Is this the start of @bytes that one block can map? */
-static bool is_block(const struct hearth_mmu *mmu, u64 va, u64 bytes,
-		     const struct hearth_sg_cursor *cur, dma_addr_t *dma)
+static bool is_block(u64 page_sizes, u64 bytes, const struct hearth_sg_cursor *cur,
+		     dma_addr_t *dma)
 {
-	return bytes == REGION_BYTES && (mmu->page_sizes & REGION_BYTES) &&
+	return bytes == REGION_BYTES && (page_sizes & REGION_BYTES) &&
 	       hearth_sg_peek(cur, REGION_BYTES, dma) == REGION_BYTES &&
 	       IS_ALIGNED(*dma, REGION_BYTES);
 }
 
-static bool is_cont(const struct hearth_mmu *mmu, u64 va, u64 bytes, dma_addr_t dma)
+static bool is_cont(u64 page_sizes, u64 va, u64 bytes, dma_addr_t dma)
 {
-	return bytes >= RUN_BYTES && (mmu->page_sizes & RUN_BYTES) &&
+	return bytes >= RUN_BYTES && (page_sizes & RUN_BYTES) &&
 	       IS_ALIGNED(va | dma, RUN_BYTES);
 }
 
 /* Maps what is contiguous for the device, within one leaf. */
-static void leaf_fill(const struct hearth_mmu *mmu, struct hearth_mmu_table *leaf, u64 va,
-		      u64 bytes, dma_addr_t dma, u64 attrs)
+static void leaf_fill(u64 page_sizes, struct hearth_mmu_table *leaf, u64 va, u64 bytes,
+		      dma_addr_t dma, u64 attrs)
 {
 	while (bytes) {
-		bool cont = is_cont(mmu, va, bytes, dma);
+		bool cont = is_cont(page_sizes, va, bytes, dma);
 		u64 pte = attrs | HEARTH_PTE_PAGE | (cont ? HEARTH_PTE_CONT : 0);
 		u64 end = va + (cont ? RUN_BYTES : PAGE_BYTES);
 
@@ -130,8 +140,8 @@ static void leaf_fill(const struct hearth_mmu *mmu, struct hearth_mmu_table *lea
 	}
 }
 
-static int map_pages(const struct hearth_mmu *mmu, struct hearth_mmu_table *leaf, u64 va,
-		     u64 bytes, struct hearth_sg_cursor cur, u64 attrs)
+static int map_pages(u64 page_sizes, struct hearth_mmu_table *leaf, u64 va, u64 bytes,
+		     struct hearth_sg_cursor cur, u64 attrs)
 {
 	while (bytes) {
 		dma_addr_t dma;
@@ -140,7 +150,7 @@ static int map_pages(const struct hearth_mmu *mmu, struct hearth_mmu_table *leaf
 		if (WARN_ON_ONCE(!run))
 			return -EINVAL;
 
-		leaf_fill(mmu, leaf, va, run, dma, attrs);
+		leaf_fill(page_sizes, leaf, va, run, dma, attrs);
 		hearth_sg_advance(&cur, run);
 		va += run;
 		bytes -= run;
@@ -159,8 +169,8 @@ static int map_region(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 
 	if (!dir)
 		return -ENOMEM;
 
-	if (is_block(mmu, va, bytes, cur, &dma)) {
-		if (WARN_ON_ONCE(entry_read(dir, leaf_index(va))))
+	if (is_block(mmu->page_sizes, bytes, cur, &dma)) {
+		if (WARN_ON_ONCE(entry_read(dir, leaf_index(va)) || dir->children[leaf_index(va)]))
 			return -EEXIST;
 		entry_write(dir, leaf_index(va), dma | attrs);
 		dir->used++;
@@ -171,7 +181,7 @@ static int map_region(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 
 	if (!leaf)
 		return -ENOMEM;
 
-	return map_pages(mmu, leaf, va, bytes, *cur, attrs);
+	return map_pages(mmu->page_sizes, leaf, va, bytes, *cur, attrs);
 }
 
 static int walker_map(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va, u64 size,
@@ -211,8 +221,9 @@ static int block_split(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool,
 	if (WARN_ON_ONCE(!leaf))
 		return -ENOMEM;
 
-	leaf_fill(mmu, leaf, start, va - start, dma, attrs);
-	leaf_fill(mmu, leaf, va + bytes, end - va - bytes, dma + (va + bytes - start), attrs);
+	leaf_fill(mmu->page_sizes, leaf, start, va - start, dma, attrs);
+	leaf_fill(mmu->page_sizes, leaf, va + bytes, end - va - bytes,
+		  dma + (va + bytes - start), attrs);
 	table_link(dir, leaf_index(va), leaf);
 	hearth_mmu_add_stale(mmu, start, end);
 	return 0;
@@ -252,12 +263,39 @@ static void unmap_pages(struct hearth_mmu *mmu, struct hearth_mmu_table *leaf, u
 	}
 }
 
+static void held_write(struct hearth_mmu *mmu, struct hearth_mmu_table *dir, u64 va, u64 entry)
+{
+	unsigned int i = leaf_index(va);
+	u64 old = entry_read(dir, i);
+
+	if (old == entry)
+		return;
+	entry_write(dir, i, entry);
+	if (old)
+		hearth_mmu_add_stale(mmu, va, va + REGION_BYTES);
+}
+
+static int held_unmap(struct hearth_mmu *mmu, struct hearth_mmu_table *dir, u64 va, u64 bytes)
+{
+	/* Binds that would cut an extent are refused. */
+	if (WARN_ON_ONCE(bytes != REGION_BYTES))
+		return -EINVAL;
+
+	held_write(mmu, dir, va, 0);
+	dir->children[leaf_index(va)] = NULL;
+	dir->used--;
+	return 0;
+}
+
 /* Unmaps @bytes that one entry of level 2 is responsible for. */
 static int unmap_region(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool,
 			struct hearth_mmu_table *dir, u64 va, u64 bytes)
 {
 	unsigned int i = leaf_index(va);
 	struct hearth_mmu_table *leaf = dir->children[i];
+
+	if (leaf == HELD)
+		return held_unmap(mmu, dir, va, bytes);
 
 	if (leaf) {
 		unmap_pages(mmu, leaf, va, bytes);
@@ -334,7 +372,7 @@ static int walker_prepare_map(struct hearth_mmu *mmu, struct hearth_mmu_pool *po
 		u64 bytes = step_bytes(va, size, REGION_BYTES);
 		dma_addr_t dma;
 
-		if (!is_block(mmu, va, bytes, &cur, &dma))
+		if (!is_block(mmu->page_sizes, bytes, &cur, &dma))
 			leaves++;
 		hearth_sg_advance(&cur, bytes);
 		va += bytes;
@@ -342,6 +380,71 @@ static int walker_prepare_map(struct hearth_mmu *mmu, struct hearth_mmu_pool *po
 	}
 
 	return hearth_mmu_pool_fill(mmu, pool, dirs, leaves);
+}
+
+static int walker_prepare_hold(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va,
+			       u64 size)
+{
+	unsigned int dirs = ((va + size - 1) >> HEARTH_MMU_L1_SHIFT) -
+			    (va >> HEARTH_MMU_L1_SHIFT) + 1;
+
+	return hearth_mmu_pool_fill(mmu, pool, dirs, 0);
+}
+
+static int walker_hold(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 va, u64 size)
+{
+	u64 end = va + size;
+
+	if (mmu->gone)
+		return -ENODEV;
+	if (WARN_ON_ONCE(!IS_ALIGNED(va | size, REGION_BYTES)))
+		return -EINVAL;
+
+	for (; va < end; va += REGION_BYTES) {
+		struct hearth_mmu_table *dir = table_get(pool, mmu->root, dir_index(va), false);
+		unsigned int i = leaf_index(va);
+
+		if (!dir)
+			return -ENOMEM;
+		if (WARN_ON_ONCE(dir->children[i] || entry_read(dir, i)))
+			return -EEXIST;
+		dir->children[i] = HELD;
+		dir->used++;
+	}
+	return 0;
+}
+
+static int walker_set(struct hearth_mmu *mmu, u64 va, u64 entry)
+{
+	struct hearth_mmu_table *dir;
+
+	if (mmu->gone)
+		return -ENODEV;
+
+	dir = mmu->root->children[dir_index(va)];
+	if (WARN_ON_ONCE(!dir || dir->children[leaf_index(va)] != HELD))
+		return -EINVAL;
+
+	/* The device must not find a leaf before its entries. */
+	dma_wmb();
+	held_write(mmu, dir, va, entry);
+	return 0;
+}
+
+u64 hearth_mmu_fill_extent(u64 page_sizes, __le64 *leaf, dma_addr_t leaf_dma,
+			   struct sg_table *sgt, u64 bytes, bool readonly)
+{
+	u64 attrs = HEARTH_PTE_VALID | HEARTH_PTE_AF | (readonly ? HEARTH_PTE_RO : 0);
+	struct hearth_mmu_table table = { .entries = leaf, .dma = leaf_dma };
+	struct hearth_sg_cursor cur;
+	dma_addr_t dma;
+
+	hearth_sg_cursor_init(&cur, sgt, 0);
+	if (is_block(page_sizes, bytes, &cur, &dma))
+		return dma | attrs;
+	if (!leaf || map_pages(page_sizes, &table, 0, bytes, cur, attrs))
+		return 0;
+	return leaf_dma | HEARTH_PTE_VALID | HEARTH_PTE_TABLE;
 }
 
 /* A leaf for a block to split at each end. */
@@ -366,4 +469,7 @@ const struct hearth_mmu_ops hearth_mmu_walker_ops = {
 	.prepare_unmap = walker_prepare_unmap,
 	.map = walker_map,
 	.unmap = walker_unmap,
+	.prepare_hold = walker_prepare_hold,
+	.hold = walker_hold,
+	.set = walker_set,
 };

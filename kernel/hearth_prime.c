@@ -154,6 +154,9 @@ struct dma_buf *hearth_prime_export(struct drm_gem_object *obj, int flags)
 		.priv = obj,
 	};
 
+	/* Its pages come and go, which importers do not expect. */
+	if (to_hearth_bo(obj)->store)
+		return ERR_PTR(-EOPNOTSUPP);
 	return drm_gem_dmabuf_export(drm, &info);
 }
 

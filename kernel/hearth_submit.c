@@ -11,6 +11,7 @@
 #include "hearth_job.h"
 #include "hearth_pm.h"
 #include "hearth_queue.h"
+#include "hearth_store.h"
 #include "hearth_sync.h"
 #include "hearth_trace.h"
 #include "hearth_uobj.h"
@@ -193,11 +194,14 @@ static int hearth_submit_to(struct hearth_queue *queue, struct drm_file *file,
 	if (ret)
 		return ret;
 
-	ret = READ_ONCE(queue->dead);
+	ret = hearth_vm_is_stale(queue->vm) ? -ESTALE : READ_ONCE(queue->dead);
 	if (!ret && !hearth_vm_usable(queue->vm))
 		ret = -EINVAL;
 	if (!ret)
 		ret = hearth_submit_init(&submit, jobs);
+	/* Files are read from now on, while the jobs wait for what else they do. */
+	if (!ret)
+		ret = hearth_restore_vm(queue->vm);
 	if (!ret)
 		ret = hearth_submit_run(&submit);
 	hearth_submit_fini(&submit);

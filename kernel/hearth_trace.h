@@ -55,6 +55,33 @@ TRACE_EVENT(hearth_submit,
 	    TP_printk("queue=%llu jobs=%u", __entry->queue, __entry->jobs)
 );
 
+/* A restore has ended. */
+TRACE_EVENT(hearth_restore,
+	    TP_PROTO(u64 store, u64 bytes, u64 ns, int error),
+	    TP_ARGS(store, bytes, ns, error),
+	    TP_STRUCT__entry(__field(u64, store)
+			     __field(u64, bytes)
+			     __field(u64, ns)
+			     __field(int, error)),
+	    TP_fast_assign(__entry->store = store;
+			   __entry->bytes = bytes;
+			   __entry->ns = ns;
+			   __entry->error = error;),
+	    TP_printk("store=%llu bytes=%llu ns=%llu error=%d", __entry->store,
+		      __entry->bytes, __entry->ns, __entry->error)
+);
+
+/* Extents were dropped. */
+TRACE_EVENT(hearth_evict,
+	    TP_PROTO(u64 store, u64 bytes),
+	    TP_ARGS(store, bytes),
+	    TP_STRUCT__entry(__field(u64, store)
+			     __field(u64, bytes)),
+	    TP_fast_assign(__entry->store = store;
+			   __entry->bytes = bytes;),
+	    TP_printk("store=%llu bytes=%llu", __entry->store, __entry->bytes)
+);
+
 TRACE_EVENT(hearth_reset,
 	    TP_PROTO(struct hearth_device *hdev, int blame, int error),
 	    TP_ARGS(hdev, blame, error),

@@ -21,6 +21,7 @@
 #include "hearth_fw.h"
 #include "hearth_gem.h"
 #include "hearth_mm.h"
+#include "hearth_store.h"
 #include "hearth_vm.h"
 
 /* First address behind what may be bound. */
@@ -56,10 +57,9 @@ static void hearth_vm_destroy(struct hearth_vm *vm)
 	mutex_unlock(&hdev->mm.lock);
 
 	ida_free(&hdev->mm.ctx_ida, vm->ctx);
-	mutex_destroy(&vm->op_lock);
 	mutex_destroy(&vm->bindq_lock);
 	atomic_dec(&hdev->mm.nr_vms);
-	/* Frees it. */
+	/* Frees it, unless an eviction has just found it. */
 	drm_gpuvm_put(&vm->base);
 	drm_dev_put(&hdev->base);
 }
@@ -143,6 +143,8 @@ static struct hearth_vm *hearth_vm_alloc(struct hearth_device *hdev)
 	kref_init(&vm->refs);
 	mutex_init(&vm->op_lock);
 	mutex_init(&vm->bindq_lock);
+	spin_lock_init(&vm->maps_lock);
+	INIT_LIST_HEAD(&vm->maps);
 	INIT_WORK(&vm->release_work, hearth_vm_release_work);
 	return vm;
 }
@@ -195,6 +197,43 @@ err_free_ctx:
 err_free:
 	kfree(vm);
 	return ERR_PTR(ret);
+}
+
+void hearth_vm_job_begin(struct hearth_vm *vm)
+{
+	/* Before it looks at what is resident, as evictions look at this after they lock. */
+	atomic_inc(&vm->nr_active);
+}
+
+void hearth_vm_job_end(struct hearth_vm *vm)
+{
+	struct hearth_store_map *map;
+
+	if (!atomic_dec_and_test(&vm->nr_active))
+		return;
+
+	spin_lock(&vm->maps_lock);
+	list_for_each_entry(map, &vm->maps, vm_node)
+		WRITE_ONCE(map->store->last_used, ktime_get());
+	spin_unlock(&vm->maps_lock);
+}
+
+bool hearth_vm_is_stale(struct hearth_vm *vm)
+{
+	struct hearth_store_map *map;
+	bool stale = false;
+
+	if (list_empty_careful(&vm->maps))
+		return false;
+
+	spin_lock(&vm->maps_lock);
+	list_for_each_entry(map, &vm->maps, vm_node) {
+		stale = hearth_store_check_stale(map->store);
+		if (stale)
+			break;
+	}
+	spin_unlock(&vm->maps_lock);
+	return stale;
 }
 
 /* The device is gone; with hearth_mm.lock held. */

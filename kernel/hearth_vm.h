@@ -16,6 +16,7 @@
 
 #include <linux/kref.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -96,6 +97,18 @@ struct hearth_vm {
 	/** @bindq: Scheduler of asynchronous binds, made by the first one. */
 	struct hearth_bind_queue *bindq;
 
+	/** @maps_lock: Protects @maps, @nr_maps. */
+	spinlock_t maps_lock;
+
+	/** @maps: Every &struct hearth_store_map, those of queued binds included. */
+	struct list_head maps;
+
+	/** @nr_maps: Entries of @maps. */
+	unsigned int nr_maps;
+
+	/** @nr_active: Jobs that may use what is mapped: not evicted. */
+	atomic_t nr_active;
+
 	/** @node: Entry in hearth_mm.vms. */
 	struct list_head node;
 
@@ -137,6 +150,16 @@ static inline struct dma_resv *hearth_vm_resv(struct hearth_vm *vm)
 int hearth_vm_lock(struct hearth_vm *vm, struct drm_exec *exec, unsigned int num_fences);
 int hearth_vm_add_deps(struct hearth_vm *vm, struct drm_sched_job *job);
 void hearth_vm_add_fence(struct hearth_vm *vm, struct drm_exec *exec, struct dma_fence *fence);
+
+/*
+ * From when its dependencies are met until its end a job keeps the stores of
+ * its address space from being evicted.
+ */
+void hearth_vm_job_begin(struct hearth_vm *vm);
+void hearth_vm_job_end(struct hearth_vm *vm);
+
+/* Has a file changed that it maps? */
+bool hearth_vm_is_stale(struct hearth_vm *vm);
 
 void hearth_vm_unplug(struct hearth_vm *vm);
 

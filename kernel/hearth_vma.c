@@ -28,6 +28,7 @@ struct hearth_bind_run {
 
 static void hearth_vm_free(struct drm_gpuvm *gpuvm)
 {
+	mutex_destroy(&to_hearth_vm(gpuvm)->op_lock);
 	kfree(to_hearth_vm(gpuvm));
 }
 
@@ -74,11 +75,31 @@ static int hearth_vm_bo_obtain(struct hearth_vm *vm, struct hearth_bind_op *op,
 	return 0;
 }
 
+/* The page tables are there when the extents are; a place for them is made now. */
+static int hearth_bind_op_prepare_store(struct hearth_vm *vm, struct hearth_bind_op *op,
+					struct hearth_bo *bo)
+{
+	u32 first = bo->store_first + (op->bo_offset >> HEARTH_EXTENT_SHIFT);
+	int ret;
+
+	ret = vm->mmu.ops->prepare_hold(&vm->mmu, &op->pool, op->va, op->size);
+	if (ret)
+		return ret;
+	ret = hearth_vm_bo_obtain(vm, op, &bo->base);
+	if (ret)
+		return ret;
+	return hearth_map_add(&op->vmas[HEARTH_BIND_VMAS - 1]->map, vm, bo->store, op->va, first,
+			      op->size >> HEARTH_EXTENT_SHIFT);
+}
+
 static int hearth_bind_op_prepare_map(struct hearth_vm *vm, struct hearth_bind_op *op,
 				      struct drm_gem_object *obj)
 {
 	struct hearth_sg_cursor cur;
 	int ret;
+
+	if (to_hearth_bo(obj)->store)
+		return hearth_bind_op_prepare_store(vm, op, to_hearth_bo(obj));
 
 	op->sgt = hearth_bo_map_dma(to_hearth_bo(obj), op->readonly);
 	if (IS_ERR(op->sgt))
@@ -104,6 +125,7 @@ int hearth_bind_op_prepare(struct hearth_vm *vm, struct hearth_bind_op *op,
 			ret = -ENOMEM;
 			goto err_cleanup;
 		}
+		hearth_map_init(&op->vmas[i]->map);
 	}
 
 	if (obj)
@@ -130,8 +152,11 @@ void hearth_bind_op_cleanup(struct hearth_vm *vm, struct hearth_bind_op *op)
 	}
 	INIT_LIST_HEAD(&op->gone);
 
-	for (i = 0; i < HEARTH_BIND_VMAS; i++)
+	for (i = 0; i < HEARTH_BIND_VMAS; i++) {
+		if (op->vmas[i])
+			hearth_map_del(&op->vmas[i]->map);
 		kfree(op->vmas[i]);
+	}
 	memset(op->vmas, 0, sizeof(op->vmas));
 
 	hearth_mmu_pool_fini(&vm->mmu, &op->pool);
@@ -140,11 +165,10 @@ void hearth_bind_op_cleanup(struct hearth_vm *vm, struct hearth_bind_op *op)
 	op->vm_bo = NULL;
 }
 
-static struct hearth_vma *hearth_vma_take(struct hearth_bind_op *op, bool readonly)
+/* Those of what is cut off are in front. */
+static struct hearth_vma *hearth_vma_take(struct hearth_bind_op *op, int i, bool readonly)
 {
-	int i;
-
-	for (i = 0; i < HEARTH_BIND_VMAS; i++) {
+	for (; i < HEARTH_BIND_VMAS; i++) {
 		struct hearth_vma *vma = op->vmas[i];
 
 		if (vma) {
@@ -172,6 +196,7 @@ static void hearth_vma_unlink(struct hearth_vma *vma, struct list_head *gone)
 {
 	struct drm_gpuvm_bo *vm_bo = drm_gpuvm_bo_get(vma->base.vm_bo);
 
+	hearth_map_del(&vma->map);
 	mutex_lock(hearth_bo_gpuva_lock(vm_bo->obj));
 	drm_gpuva_unlink(&vma->base);
 	mutex_unlock(hearth_bo_gpuva_lock(vm_bo->obj));
@@ -197,6 +222,17 @@ static int hearth_bind_flush(struct hearth_vm *vm, struct hearth_bind_op *op)
 	return ret;
 }
 
+static int hearth_vma_hold(struct hearth_vm *vm, struct hearth_bind_op *op,
+			   struct hearth_vma *vma)
+{
+	int ret;
+
+	ret = vm->mmu.ops->hold(&vm->mmu, &op->pool, op->va, op->size);
+	if (!ret)
+		hearth_map_bind(&vma->map);
+	return ret;
+}
+
 static int hearth_step_map(struct drm_gpuva_op *step, void *priv)
 {
 	struct hearth_bind_run *run = priv;
@@ -209,16 +245,31 @@ static int hearth_step_map(struct drm_gpuva_op *step, void *priv)
 	if (ret)
 		return ret;
 
-	vma = hearth_vma_take(op, op->readonly);
+	vma = hearth_vma_take(op, HEARTH_BIND_VMAS - 1, op->readonly);
 	if (!vma)
 		return -ENOMEM;
 
 	drm_gpuva_map(&run->vm->base, &vma->base, &step->map);
 	hearth_vma_link(vma, op->vm_bo);
+	if (vma->map.store)
+		return hearth_vma_hold(run->vm, op, vma);
 
 	hearth_sg_cursor_init(&cur, op->sgt, step->map.gem.offset);
 	return run->vm->mmu.ops->map(&run->vm->mmu, &op->pool, step->map.va.addr,
 				     step->map.va.range, cur, op->readonly);
+}
+
+/* @part, if there is one, has what is left of @old at one of its ends. */
+static void hearth_vma_replace(struct hearth_vma *old, struct hearth_vma *part,
+			       struct drm_gpuvm_bo *vm_bo)
+{
+	if (!part)
+		return;
+
+	hearth_vma_link(part, vm_bo);
+	if (old->map.store)
+		hearth_map_split(&part->map, &old->map, part->base.va.addr,
+				 part->base.va.range);
 }
 
 static int hearth_step_remap(struct drm_gpuva_op *step, void *priv)
@@ -235,17 +286,15 @@ static int hearth_step_remap(struct drm_gpuva_op *step, void *priv)
 		return ret;
 
 	if (step->remap.prev)
-		prev = hearth_vma_take(run->op, old->readonly);
+		prev = hearth_vma_take(run->op, 0, old->readonly);
 	if (step->remap.next)
-		next = hearth_vma_take(run->op, old->readonly);
+		next = hearth_vma_take(run->op, 0, old->readonly);
 	if ((step->remap.prev && !prev) || (step->remap.next && !next))
 		return -ENOMEM;
 
 	drm_gpuva_remap(prev ? &prev->base : NULL, next ? &next->base : NULL, &step->remap);
-	if (prev)
-		hearth_vma_link(prev, vm_bo);
-	if (next)
-		hearth_vma_link(next, vm_bo);
+	hearth_vma_replace(old, prev, vm_bo);
+	hearth_vma_replace(old, next, vm_bo);
 	hearth_vma_unlink(old, &run->op->gone);
 	return 0;
 }
@@ -288,6 +337,11 @@ static int hearth_bind_op_run_locked(struct hearth_vm *vm, struct hearth_bind_op
 	if (vm->unusable)
 		return vm->mmu.gone ? -ENODEV : -EINVAL;
 
+	/* It was checked, but binds do not run in the order of ioctls. */
+	ret = hearth_map_check_cut(vm, op->va, op->size);
+	if (ret)
+		goto err_unusable;
+
 	if (op->vm_bo)
 		ret = hearth_gpuvm_sm_map(&vm->base, &run, op->va, op->size, op->vm_bo->obj,
 					  op->bo_offset);
@@ -296,10 +350,12 @@ static int hearth_bind_op_run_locked(struct hearth_vm *vm, struct hearth_bind_op
 
 	flushed = hearth_bind_flush(vm, op);
 	ret = ret ?: flushed;
-	if (ret) {
-		WRITE_ONCE(vm->unusable, true);
-		drm_dbg(&vm->hdev->base, "bind in context %u failed: %d\n", vm->ctx, ret);
-	}
+	if (!ret)
+		return 0;
+
+err_unusable:
+	WRITE_ONCE(vm->unusable, true);
+	drm_dbg(&vm->hdev->base, "bind in context %u failed: %d\n", vm->ctx, ret);
 	return ret;
 }
 

@@ -75,6 +75,20 @@ def fractions(own, limits):
     return out
 
 
+def gemm_configs(rows):
+    """Our products beside those of each peer, by the pairs of each round."""
+    def key(r):
+        return tuple(r[k] for k in ('bits', 'rows', 'in', 'out', 'threads', 'round'))
+    ours = {key(r): r['gops'] for r in rows if r['engine'] == 'hearth'}
+    groups = {}
+    for r in rows:
+        if r['engine'] != 'hearth' and key(r) in ours:
+            groups.setdefault((r['engine'], *key(r)[:-1]), []).append((ours[key(r)], r['gops']))
+    return [{'peer': k[0], 'bits': k[1], 'rows': k[2], 'in': k[3], 'out': k[4], 'threads': k[5],
+             'hearth': statistics.median(o for o, _ in found), 'theirs': statistics.median(t for _, t in found),
+             'ratio': spread([o / t for o, t in found])} for k, found in groups.items()]
+
+
 def minima(result):
     """The figures that a reader looks for first; None where nothing was measured."""
     big = [c for c in result['configs'] if c['size'] == 'big']

@@ -50,6 +50,8 @@ QEMU = {'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64',
 PEERS = {
     'llama.cpp': {'suite': 'sid', 'packages': ['llama.cpp', 'llama.cpp-tools-extra'],
                   'folders': ['llama'], 'plugins': 'ggml/backends0', 'check': ['llama-bench', '--version']},
+    'xnnpack': {'suite': 'sid', 'packages': ['libxnnpack-dev', 'libpthreadpool-dev']},
+    'onnxruntime': {'suite': 'sid', 'packages': ['libonnxruntime-dev']},
 }
 # Modules of the image that a test may load; the rest is 600 MB of other hardware.
 MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/iommu',

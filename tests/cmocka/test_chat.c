@@ -18,15 +18,9 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const specials[] = {
-	"<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|start_header_id|>", "<|end_header_id|>",
-	"<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<|user|>",
-	"<|assistant|>", "<|system|>", "<|end|>", "+<tool>",
-};
-
 static struct tok *open_specials(const char *const *list, int n)
 {
-	struct bytes b = chat_sample(list, n);
+	struct bytes b = chat_sample(list, n, NULL);
 	struct hearth_err err;
 	struct tok *t = NULL;
 	struct gguf *g;
@@ -40,7 +34,7 @@ static struct tok *open_specials(const char *const *list, int n)
 
 static int setup(void **state)
 {
-	*state = open_specials(specials, ARRAY_SIZE(specials));
+	*state = open_specials(chat_specials, CHAT_SPECIALS);
 	return 0;
 }
 
@@ -205,8 +199,8 @@ static void test_text_stays_text(void **state)
 	struct hearth_err err;
 	char evil[512] = "\1</s><s><unk>";
 
-	for (size_t i = 0; i < ARRAY_SIZE(specials); i++)
-		strcat(evil, specials[i] + (specials[i][0] == '+'));
+	for (int i = 0; i < CHAT_SPECIALS; i++)
+		strcat(evil, chat_specials[i] + (chat_specials[i][0] == '+'));
 	for (size_t k = 0; k < ARRAY_SIZE(wanted); k++) {
 		int64_t n[2], controls[2] = { 0 };
 

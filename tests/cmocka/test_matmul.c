@@ -19,6 +19,7 @@
 #include "formats/gguf.h"
 #include "kernel_space.h"
 #include "kernels/decode.h"
+#include "kernels/float.h"
 #include "models.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -154,8 +155,9 @@ static void check_isas(struct problem *p)
 
 static const uint32_t shapes[][3] = {	/* rows, blocks, outputs */
 	{ 1, 1, 1 }, { 1, 3, 7 }, { 1, 2, 33 }, { 2, 5, 16 }, { 3, 4, 40 },
-	{ 5, 1, 9 }, { 16, 2, 24 }, { 17, 3, 50 }, { 64, 1, 17 }, { 65, 2, 19 },
-	{ 130, 1, 8 },
+	{ 5, 1, 9 }, { 16, 2, 24 }, { 17, 3, 50 }, { 64, 1, 17 }, { 2, 1, 3 },
+	{ 1, 1, 13 }, { 7, 2, 11 }, { 4, 9, 23 }, { HK_MATMUL_ROWS + 1, 2, 19 },
+	{ 2 * HK_MATMUL_ROWS + 2, 1, 8 },
 };
 
 static uint32_t in_of(unsigned int type, uint32_t blocks)
@@ -229,21 +231,30 @@ static void test_same_bits_scales(void **state)
 	}
 }
 
-/* All weights and activations at their limits: integer sums must not saturate. */
+/*
+ * All weights and activations at their limits: integer sums must not saturate.
+ * The input rows are all 127, all -127, and mixtures of both; there is one for
+ * each kernel of a single row as well.
+ */
 static void test_extreme_integers(void **state)
 {
+	static const uint8_t fills[] = { 0x7f, 0x80, 0xff, 0x00, 0x88, 0x0f, 0xf0, 0x81 };
+	static const uint32_t rows[] = { 1, 4 };
 	struct problem p;
 
-	for (int fill = 0; fill < 2; fill++) {
+	for (size_t f = 0; f < 2 * ARRAY_SIZE(fills); f++) {
 		for (size_t t = 3; t < ARRAY_SIZE(all_types); t++) {
-			uint32_t in_n = in_of(all_types[t], 2);
+			uint32_t in_n = in_of(all_types[t], 2), n = rows[f % 2];
 
-			problem_init(&p, all_types[t], 3, in_n, 16);
-			memset(p.weights, fill ? 0x80 : 0x7f, hk_row_bytes(all_types[t], in_n) * 16);
-			for (uint64_t i = 0; i < 3ull * in_n; i++)
-				p.src[i] = i % 3 ? 127.0f : -127.0f;
-			for (uint64_t i = 0; i < in_n; i++)
-				p.src[i] = 127.0f;
+			problem_init(&p, all_types[t], n, in_n, 16);
+			memset(p.weights, fills[f / 2], hk_row_bytes(all_types[t], in_n) * 16);
+			for (uint64_t i = 0; i < (uint64_t)n * in_n; i++) {
+				uint64_t row = i / in_n;
+				bool minus = row == 1 || (row == 2 && i % 3 == 0) ||
+					     (row == 3 && i % 2);
+
+				p.src[i] = minus ? -127.0f : 127.0f;
+			}
 			check_isas(&p);
 			ks_fini(&p.ks);
 		}
@@ -393,9 +404,9 @@ static void test_threads_and_windows(void **state)
 	struct problem p;
 	float *want;
 
-	problem_init(&p, HEARTH_TYPE_Q8_0, 70, 256, 1000);
+	problem_init(&p, HEARTH_TYPE_Q8_0, HK_MATMUL_ROWS + 6, 256, 1000);
 	fill_weights(p.weights, HEARTH_TYPE_Q8_0, 256 * 1000, false, &rng);
-	for (int i = 0; i < 70 * 256; i++)
+	for (int i = 0; i < (HK_MATMUL_ROWS + 6) * 256; i++)
 		p.src[i] = ks_unit(&rng);
 	run_on(&p, NULL, NULL);
 	want = malloc(p.out * 4);
@@ -411,7 +422,7 @@ static void test_threads_and_windows(void **state)
 		}
 		hk_pool_destroy(pool);
 	}
-	/* 4 KiB windows: 15 rows of 272 bytes fit, 16 are mapped, twice (70 rows). */
+	/* 4 KiB windows: 15 rows of 272 bytes fit, 16 are mapped, twice: two passes. */
 	p.ks.space.window = 4096;
 	p.ks.maps = 0;
 	run_on(&p, NULL, NULL);

@@ -2,15 +2,21 @@
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "kernels/cpus.h"
 #include "kernels/pool.h"
 
 #define TASKS	1000
@@ -137,6 +143,205 @@ static void test_idle_workers_sleep(void **state)
 	hk_pool_destroy(pool);
 }
 
+/* A worker that holds a task while the caller has none: the caller sleeps. */
+struct hold {
+	atomic_bool held, release;
+};
+
+static void hold_task(void *arg, unsigned int task, unsigned int worker)
+{
+	struct hold *h = arg;
+	struct timespec pause = { .tv_nsec = 200000000 };
+
+	if (worker) {
+		atomic_store(&h->held, true);
+		nanosleep(&pause, NULL);
+		atomic_store(&h->release, true);
+		return;
+	}
+	/* Leave the other task to a worker. */
+	while (!atomic_load(&h->held))
+		sched_yield();
+}
+
+static void test_waiting_caller_sleeps(void **state)
+{
+	struct hk_pool *pool = hk_pool_create(2);
+	struct hold h = { 0 };
+	struct timespec t0, t1;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t0);
+	hk_pool_run(pool, hold_task, &h, 2);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t1);
+	assert_true(atomic_load(&h.release));
+	assert_true((t1.tv_sec - t0.tv_sec) * 1000000000ll + t1.tv_nsec - t0.tv_nsec < 150000000);
+	hk_pool_destroy(pool);
+}
+
+static pthread_t found;
+static int stopped[2], go_on[2];
+
+static void find_task(void *arg, unsigned int task, unsigned int worker)
+{
+	if (worker)
+		found = pthread_self();
+	meet_task(arg, task, worker);
+}
+
+static void stop_here(int sig)
+{
+	char byte = 0;
+
+	if (write(stopped[1], &byte, 1) != 1 || read(go_on[0], &byte, 1) != 1)
+		abort();
+}
+
+/* A worker that has no core, and no task either, delays nobody. */
+static void test_late_worker_is_not_waited_for(void **state)
+{
+	struct sigaction stop = { .sa_handler = stop_here };
+	struct hk_pool *pool = hk_pool_create(2);
+	struct count c = { .pool = pool };
+	struct meet m;
+	char byte = 0;
+
+	assert_int_equal(pipe(stopped) | pipe(go_on) | sigaction(SIGUSR1, &stop, NULL), 0);
+	pthread_barrier_init(&m.barrier, NULL, 2);
+	hk_pool_run(pool, find_task, &m, 2);
+	pthread_barrier_destroy(&m.barrier);
+	assert_int_equal(pthread_kill(found, SIGUSR1), 0);
+	assert_int_equal(read(stopped[0], &byte, 1), 1);
+	for (int k = 0; k < 100; k++)
+		hk_pool_run(pool, count_task, &c, 8);
+	assert_int_equal(write(go_on[1], &byte, 1), 1);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(c.runs[i], 100);
+	hk_pool_run(pool, count_task, &c, TASKS);
+	assert_int_equal(c.wrong, 0);
+	hk_pool_destroy(pool);
+	for (int i = 0; i < 2; i++) {
+		close(stopped[i]);
+		close(go_on[i]);
+	}
+}
+
+static char root[] = "/tmp/hearth-cpus-XXXXXX";
+
+static void write_capacity(int cpu, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/cpu%d", root, cpu);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/cpu%d/cpu_capacity", root, cpu);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void remove_capacities(int cpus)
+{
+	char path[256];
+
+	for (int i = 0; i < cpus; i++) {
+		snprintf(path, sizeof(path), "%s/cpu%d/cpu_capacity", root, i);
+		unlink(path);
+		snprintf(path, sizeof(path), "%s/cpu%d", root, i);
+		rmdir(path);
+	}
+	rmdir(root);
+}
+
+static void check_choice(unsigned int allowed, unsigned int threads, unsigned int want,
+			 bool mixed)
+{
+	struct hk_cpus got;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	for (int i = 0; i < 32; i++) {
+		if (allowed >> i & 1)
+			CPU_SET(i, &set);
+	}
+	hk_cpus_choose(root, &set, threads, &got);
+	for (int i = 0; i < 32; i++)
+		assert_int_equal(!!CPU_ISSET(i, &got.set), want >> i & 1);
+	assert_int_equal(got.n, want ? __builtin_popcount(want) : 1);
+	assert_int_equal(got.mixed, mixed);
+}
+
+/* Four small cores, three middle ones and a large one, as phones have. */
+static void test_big_cores(void **state)
+{
+	assert_non_null(mkdtemp(root));
+	/* None known: all are alike. */
+	check_choice(0xff, 0, 0xff, false);
+	check_choice(0xff, 3, 0xff, false);
+	for (int i = 0; i < 8; i++)
+		write_capacity(i, i < 4 ? "325\n" : i < 7 ? "871\n" : "1024\n");
+	check_choice(0xff, 0, 0xf0, true);
+	check_choice(0xff, 1, 0x80, true);
+	check_choice(0xff, 2, 0xf0, true);
+	check_choice(0xff, 4, 0xf0, true);
+	check_choice(0xff, 5, 0xff, true);
+	check_choice(0xff, 64, 0xff, true);
+	/* What the caller may not use is not chosen, nor compared with. */
+	check_choice(0x0f, 0, 0x0f, false);
+	check_choice(0x1f, 0, 0x10, true);
+	check_choice(0x81, 1, 0x80, true);
+	check_choice(0x00, 0, 0x00, false);
+	/* Exactly half is small. */
+	write_capacity(4, "512\n");
+	check_choice(0xff, 0, 0xe0, true);
+	/* A file that is no number, and a core without one: as large as any. */
+	write_capacity(0, "big\n");
+	check_choice(0xff, 0, 0xe1, true);
+	check_choice(0x1ff, 0, 0x1e1, true);
+	write_capacity(0, "0\n");
+	check_choice(0xff, 1, 0x81, true);
+	write_capacity(0, "99999999999999999999\n");
+	check_choice(0xff, 1, 0x81, true);
+	remove_capacities(8);
+}
+
+/* Threads are where they shall be, the caller stays where it is. */
+static void cpu_task(void *arg, unsigned int task, unsigned int worker)
+{
+	const cpu_set_t *want = arg;
+	cpu_set_t set;
+
+	if (worker && (sched_getaffinity(0, sizeof(set), &set) || !CPU_EQUAL(&set, want)))
+		fail();
+}
+
+static void test_pool_on_cores(void **state)
+{
+	cpu_set_t before, after, one, none;
+	struct hk_pool *pool;
+	int cpu = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	while (!CPU_ISSET(cpu, &before))
+		cpu++;
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	pool = hk_pool_create_on(3, &one);
+	assert_non_null(pool);
+	for (int i = 0; i < 100; i++)
+		hk_pool_run(pool, cpu_task, &one, 6);
+	assert_int_equal(sched_getaffinity(0, sizeof(after), &after), 0);
+	assert_true(CPU_EQUAL(&before, &after));
+	hk_pool_destroy(pool);
+	/* Refused by the kernel: the threads are there all the same. */
+	CPU_ZERO(&none);
+	pool = hk_pool_create_on(2, &none);
+	assert_int_equal(hk_pool_threads(pool), 2);
+	hk_pool_run(pool, cpu_task, &before, 6);
+	hk_pool_destroy(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +350,10 @@ int main(void)
 		cmocka_unit_test(test_null_pool),
 		cmocka_unit_test(test_runs_in_parallel),
 		cmocka_unit_test(test_idle_workers_sleep),
+		cmocka_unit_test(test_waiting_caller_sleeps),
+		cmocka_unit_test(test_late_worker_is_not_waited_for),
+		cmocka_unit_test(test_big_cores),
+		cmocka_unit_test(test_pool_on_cores),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

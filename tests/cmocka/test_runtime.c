@@ -127,6 +127,29 @@ static void device_unknown_isa_is_refused_by_name(void **state)
 	assert_int_equal(hearth_device_open("cpu", &opts, &d), -EINVAL);
 	assert_null(d);
 	assert_message("z80");
+	/* And with the names that are possible. */
+	assert_message("plain");
+}
+
+static void device_isa_from_the_environment(void **state)
+{
+	HEARTH_OPTS(hearth_device_opts, opts, .isa = "plain");
+	HEARTH_OPTS(hearth_device_info, info);
+	struct hearth_device *d = NULL;
+
+	setenv("HEARTH_ISA", "6502", 1);
+	assert_int_equal(hearth_device_open("cpu", NULL, &d), -EINVAL);
+	assert_message("6502");
+	assert_message("HEARTH_ISA");
+	/* What the caller says comes first. */
+	assert_int_equal(hearth_device_open("cpu", &opts, &d), 0);
+	hearth_device_close(d);
+	setenv("HEARTH_ISA", "plain", 1);
+	assert_int_equal(hearth_device_open("cpu", NULL, &d), 0);
+	assert_int_equal(hearth_device_get_info(d, &info), 0);
+	assert_string_equal(info.isa, "plain");
+	hearth_device_close(d);
+	unsetenv("HEARTH_ISA");
 }
 
 static void device_node_that_is_none_is_refused(void **state)
@@ -414,6 +437,7 @@ int main(void)
 		cmocka_unit_test(table_find_obeys_bounds_and_rights),
 		cmocka_unit_test(table_refuses_what_does_not_fit),
 		cmocka_unit_test(device_unknown_isa_is_refused_by_name),
+		cmocka_unit_test(device_isa_from_the_environment),
 		cmocka_unit_test(device_node_that_is_none_is_refused),
 		with_cpu(device_info_fills_what_fits),
 		with_cpu(opts_of_another_size_are_checked),

@@ -217,7 +217,7 @@ static void odd_logits_are_survived(void **state)
 		{ -INFINITY, -INFINITY, -INFINITY, -INFINITY }, { NAN, 1, NAN, INFINITY },
 		{ 3e38f, -3e38f, 3e38f, 0 },
 	};
-	static const int32_t greedy[] = { 3, 0, 3, 0, 3, 0 };
+	static const int32_t greedy[] = { 0, 0, 3, 0, 3, 0 };
 	struct llm_sampler *s = llm_sampler_create(4);
 	struct hearth_generate_opts o = { 0 };
 

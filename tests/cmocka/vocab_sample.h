@@ -230,13 +230,23 @@ static inline struct bytes wpm_sample(void)
  * A vocabulary of bytes and the specials of chat templates: id k + 3 is the
  * k-th, after <unk>, <s> and </s>. User-defined ones begin with '+' here.
  */
-static inline struct bytes chat_sample(const char *const *specials, int n)
+static const char *const chat_specials[] = {
+	"<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|start_header_id|>", "<|end_header_id|>",
+	"<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<|user|>",
+	"<|assistant|>", "<|system|>", "<|end|>", "+<tool>",
+};
+
+#define CHAT_SPECIALS ((int)(sizeof(chat_specials) / sizeof(chat_specials[0])))
+
+static inline struct bytes chat_sample(const char *const *specials, int n, const char *template)
 {
 	struct bytes b = { 0 };
 	char buf[8];
 
-	gw_header(&b, 3, 0, 5);
+	gw_header(&b, 3, 0, template ? 6 : 5);
 	gw_kv_str(&b, "tokenizer.ggml.model", "llama");
+	if (template)
+		gw_kv_str(&b, "tokenizer.chat_template", template);
 	gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, 3 + n + 256);
 	gw_str(&b, "<unk>");
 	gw_str(&b, "<s>");

@@ -23,6 +23,15 @@ class LlmInfo(c.Structure):
                 ('n_vocab', c.c_uint32)]
 
 
+class ChatMessage(c.Structure):
+    _fields_ = [('role', c.c_char_p), ('text', c.c_char_p)]
+
+
+class ChatOpts(c.Structure):
+    _fields_ = [('sz', c.c_size_t), ('template_name', c.c_char_p), ('no_answer', c.c_bool),
+                ('no_think', c.c_bool)]
+
+
 def load():
     lib = c.CDLL(os.path.join(BUILD, 'userspace/libhearth.so'))
     lib.hearth_errmsg.restype = c.c_char_p
@@ -56,6 +65,22 @@ class Llm:
 
     def shift(self, n_keep, n_drop):
         self.check(self.lib.hearth_llm_shift(self.handle, n_keep, n_drop))
+
+    def chat(self, messages, template, cap=4096):
+        """Tokens of (role, text) pairs."""
+        m = (ChatMessage * len(messages))(*((r.encode(), t.encode()) for r, t in messages))
+        o = ChatOpts(c.sizeof(ChatOpts), template.encode())
+        ids = (c.c_int32 * cap)()
+        n = self.lib.hearth_llm_chat_format(self.handle, c.byref(o), m, c.c_size_t(len(messages)), ids,
+                                            c.c_size_t(cap))
+        self.check(min(n, 0))
+        return ids[:n]
+
+    def piece(self, token):
+        buf = c.create_string_buffer(256)
+        n = self.lib.hearth_llm_detokenize(self.handle, c.c_int32(token), buf, c.c_size_t(256))
+        self.check(min(n, 0))
+        return buf.raw[:n]
 
     def __enter__(self):
         return self

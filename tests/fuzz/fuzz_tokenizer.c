@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * An input is the length of a text (u16), the text, and a GGUF file whose
- * vocabulary shall encode it.
+ * vocabulary shall encode it, as it is and as a message in each chat template.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,10 @@
 #include "base/le.h"
 #include "driver.h"
 #include "formats/gguf.h"
-#include "llm/tokenizer.h"
+#include "hearth.h"
+#include "llm/chat.h"
+#include "llm/chat_table.h"
+#include "llm/tokenizer_internal.h"
 #include "vocab_sample.h"
 
 const char *const fuzz_name = "tokenizer";
@@ -85,6 +88,66 @@ static void encode(const struct tok *t, const char *text, size_t len, unsigned i
 	free(ids);
 }
 
+/* But for the unknown token, which stands for text. */
+static int64_t controls(const struct tok *t, const int32_t *ids, int64_t n)
+{
+	int64_t count = 0;
+
+	for (int64_t i = 0; i < n; i++) {
+		check(ids[i] >= 0 && ids[i] < tok_n_vocab(t));
+		count += tok_is_control(t, ids[i]) && ids[i] != t->unk;
+	}
+	return count;
+}
+
+/* However the vocabulary cuts it, a message makes no control tokens. */
+static void converse(const struct tok *t, const struct chat_template *c, const char *text,
+		     const char *system, size_t n_system)
+{
+	struct hearth_chat_message m[] = { { "user", "a" }, { "assistant", "a" }, { "user", "a" } };
+	struct hearth_chat_opts opts = { 0 };
+	size_t cap = 3 * strlen(text) + n_system + 1024;
+	int32_t *ids = malloc(cap * sizeof(*ids));
+	struct hearth_err err = { 0 };
+	int64_t plain, n;
+
+	check(ids != NULL);
+	plain = chat_format(c, t, &opts, system, n_system, m, 3, ids, cap, &err);
+	check(plain >= 0 || (err.code == plain && err.msg[0]));
+	if (plain >= 0) {
+		check(plain <= (int64_t)cap);
+		plain = controls(t, ids, plain);
+	}
+	m[0].text = m[1].text = m[2].text = text;
+	n = chat_format(c, t, &opts, system, n_system, m, 3, ids, cap, &err);
+	check(n >= 0 ? n <= 2 * (int64_t)cap : err.msg[0] != 0);
+	if (n >= 0 && plain >= 0 && n <= (int64_t)cap)
+		check(controls(t, ids, n) == plain);
+	free(ids);
+}
+
+static void converse_all(const struct gguf *g, const struct tok *t, const char *data, size_t len)
+{
+	const struct chat_template *c;
+	struct gguf_str own = { "", 0 };
+	char *text = malloc(len + 1);
+	const char *system = NULL;
+	struct hearth_err err;
+	size_t n_system;
+
+	check(text != NULL);
+	memcpy(text, data, len);
+	text[len] = '\0';
+	gguf_get_str(g, "tokenizer.chat_template", &own, NULL);
+	n_system = chat_default_system(own.ptr, own.len, &system);
+	if (!chat_detect(own.ptr, own.len, &c, &err))
+		converse(t, c, text, system, n_system);
+	for (unsigned int i = 0; hearth_chat_template_name(i); i++)
+		if (!chat_find(hearth_chat_template_name(i), &c, &err))
+			converse(t, c, text, NULL, 0);
+	free(text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t len = size < 2 ? 0 : le_u16(data);
@@ -100,6 +163,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		encode(t, (const char *)data + 2, len, 0);
 		encode(t, (const char *)data + 2, len, TOK_ADD_SPECIAL | TOK_PARSE_SPECIAL);
+		/* of small inputs: there are a dozen templates */
+		if (len <= 256)
+			converse_all(g, t, (const char *)data + 2, len);
 	}
 	tok_close(t);
 	gguf_close(g);
@@ -130,4 +196,10 @@ void fuzz_seeds(void (*add)(const void *data, size_t size))
 	add_vocab(add, bpe_sample("smollm"));
 	add_vocab(add, bpe_without_bytes());
 	add_vocab(add, wpm_sample());
+	add_vocab(add, bpe_sample("tekken"));
+	add_vocab(add, bpe_sample("gpt-4o"));
+	add_vocab(add, chat_sample(chat_specials, CHAT_SPECIALS, NULL));
+	add_vocab(add, chat_sample(chat_specials, CHAT_SPECIALS,
+				   "'<|im_start|>system\\nBe.<|im_end|>' '<|im_start|>user'"));
+	add_vocab(add, chat_sample(chat_specials, CHAT_SPECIALS, "[INST] <<SYS>>"));
 }

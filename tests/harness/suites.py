@@ -248,7 +248,7 @@ def guest_programs(ctx, log, kernel, vm_args, programs):
     add = [a for p, n in zip(programs, names) for a in ('--add', f'{p}:/tests/{n}')]
     command = ['env', f'HEARTH_BOOT={os.path.basename(log)}', 'run-tests', str(GUEST_SECONDS),
                *(f'/tests/{n}' for n in names)]
-    return run_guest(ctx, log, ['--kernel', kernel, *vm_args, *add], command, names,
+    return run_guest(ctx, log, ['--kernel', kernel, '--scratch', '64M', *vm_args, *add], command, names,
                      120 + 60 * len(programs))
 
 

@@ -210,7 +210,7 @@ int64_t rig_stat(const char *key)
 }
 
 static const char *const kinds[] = {
-	"files", "bos", "vms", "tables", "queues", "jobs", "contexts",
+	"files", "bos", "vms", "tables", "stores", "extents", "queues", "jobs", "contexts",
 };
 
 #define KINDS	(sizeof(kinds) / sizeof(kinds[0]))

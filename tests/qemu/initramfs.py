@@ -13,7 +13,7 @@ import subprocess
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUSYBOX = '/bin/busybox'
 # What serves where the kernel lacks the module that was asked for.
-STAND_INS = {'ext2': ['crc32c_generic', 'ext4']}
+STAND_INS = {'ext2': ['crc32c_generic', 'ext4'], 'crc32c_generic': []}
 
 
 class Cpio:
@@ -187,5 +187,13 @@ def image_of_folder(folder, out):
     subprocess.run(['/sbin/mke2fs', '-q', '-t', 'ext2', '-b', '4096', '-m', '0', '-N', '4096',
                     '-d', folder, out, f'{kib}k'], check=True, stdin=subprocess.DEVNULL,
                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def empty_image(size, out):
+    """A writable ext4 image, small and without what would be written to it in the background."""
+    subprocess.run(['/sbin/mke2fs', '-q', '-t', 'ext4', '-b', '4096', '-m', '0', '-J', 'size=4',
+                    '-O', 'verity', '-E', 'lazy_itable_init=0,lazy_journal_init=0', out, size],
+                   check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.PIPE)
 
 

@@ -77,9 +77,17 @@ struct hearth_queue;
 
 struct hearth_device_opts {
 	size_t sz;
-	/** threads: CPU threads for what runs on the CPU; 0 = one per core. */
+	/**
+	 * threads: CPU threads for what runs on the CPU, the caller's included;
+	 * 0 = one per big core that the caller may run on. Where cores differ
+	 * (cpu_capacity in sysfs), the threads keep to the largest.
+	 */
 	unsigned int threads;
-	/** isa: "plain", "avx2", ...; NULL = the fastest that the CPU has. */
+	/**
+	 * isa: "plain", "avx2", "avx512", ...; NULL = what HEARTH_ISA in the
+	 * environment names, or else the fastest that the CPU has. A name that is
+	 * unknown, or that the CPU lacks, is -EINVAL. All give the same bits.
+	 */
 	const char *isa;
 	size_t :0;
 };

@@ -11,7 +11,7 @@
 #include "kernels/types.h"
 
 /* Input rows that one pass over the weights serves at most. */
-#define HK_MATMUL_ROWS	64
+#define HK_MATMUL_ROWS	128
 
 /* Output rows of a matmul tile: every ISA's kernel starts at a multiple. */
 #define HK_MATMUL_TILE	16
@@ -33,6 +33,8 @@ struct hk_act {
 	float *d;
 	/** @sum: [n / 32][rows][2], sums of 16 values of q each. */
 	int32_t *sum;
+	/** @total: [n / 32][rows], both sums together. */
+	float *total;
 };
 
 /**

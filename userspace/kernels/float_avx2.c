@@ -6,27 +6,6 @@
 #include "kernels/float_q8_avx2.h"
 #include "kernels/matmul_isa.h"
 
-/*
- * Elements @k to @n - 1, fewer than 16. They are copied, for a load of 16
- * might leave the operand; lanes without an element keep their sum.
- */
-static void tail(struct hk_lanes *l, const float *a, const void *b, unsigned int type,
-		 uint32_t k, uint32_t n)
-{
-	unsigned int size = type == HEARTH_TYPE_F32 ? 4 : 2;
-	int left = (int)(n - k);
-	float x[16] = { 0 };
-	uint8_t w[64] = { 0 };
-	__m256 lo, hi;
-
-	memcpy(x, a + k, left * sizeof(*x));
-	memcpy(w, (const uint8_t *)b + (uint64_t)k * size, (size_t)left * size);
-	lo = _mm256_fmadd_ps(_mm256_loadu_ps(x), hk_load8(w, type, 0), l->lo);
-	hi = _mm256_fmadd_ps(_mm256_loadu_ps(x + 8), hk_load8(w, type, 8), l->hi);
-	l->lo = _mm256_blendv_ps(l->lo, lo, hk_mask8(left));
-	l->hi = _mm256_blendv_ps(l->hi, hi, hk_mask8(left - 8));
-}
-
 /* Dots of @a with four rows, @stride bytes apart: eight chains hide the latency. */
 HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t stride,
 		    unsigned int type, uint32_t n)
@@ -48,7 +27,7 @@ HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t str
 	}
 	for (int i = 0; i < 4; i++) {
 		if (k < n)
-			tail(&l[i], a, b + i * stride, type, k, n);
+			hk_tail_avx2(&l[i], a, b + i * stride, type, k, n);
 		out[i] = hk_sum_avx2(l[i]);
 	}
 }
@@ -64,7 +43,7 @@ HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32
 				       l.hi);
 	}
 	if (k < n)
-		tail(&l, a, b, type, k, n);
+		hk_tail_avx2(&l, a, b, type, k, n);
 	return hk_sum_avx2(l);
 }
 
@@ -229,6 +208,7 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 			v[i] = quotients(x + 8 * i, _mm256_set1_ps(127.0f / amax));
 		act->sum[2 * at] = sum8(_mm256_add_epi32(v[0], v[1]));
 		act->sum[2 * at + 1] = sum8(_mm256_add_epi32(v[2], v[3]));
+		act->total[at] = (float)(act->sum[2 * at] + act->sum[2 * at + 1]);
 		q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
 				       _mm256_packs_epi32(v[2], v[3]));
 		_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK),
@@ -239,39 +219,6 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 static float sum_squares(const float *x, uint32_t n)
 {
 	return dot1(x, (const uint8_t *)x, HEARTH_TYPE_F32, n);
-}
-
-HK_INLINE void dense(const struct hk_matmul *m, unsigned int type, uint32_t first,
-		     uint32_t last)
-{
-	float out[HK_MATMUL_TILE];
-
-	for (uint32_t o = first; o < last; o += HK_MATMUL_TILE) {
-		uint32_t n = last - o < HK_MATMUL_TILE ? last - o : HK_MATMUL_TILE;
-		const uint8_t *w = m->weights + o * m->row_bytes;
-
-		for (uint32_t r = 0; r < m->rows; r++) {
-			dots(out, m->src + (uint64_t)r * m->in_n, w, m->row_bytes, type, n,
-			     m->in_n);
-			for (uint32_t i = 0; i < n; i++)
-				m->dst[r * m->dst_stride + o + i] = hk_canon(out[i]);
-		}
-	}
-}
-
-void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
-{
-	switch (m->type) {
-	case HEARTH_TYPE_F32:
-		dense(m, HEARTH_TYPE_F32, first, last);
-		break;
-	case HEARTH_TYPE_F16:
-		dense(m, HEARTH_TYPE_F16, first, last);
-		break;
-	default:
-		dense(m, HEARTH_TYPE_BF16, first, last);
-		break;
-	}
 }
 
 /* The levels above have the same, but for the matmul. */

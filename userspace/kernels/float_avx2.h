@@ -12,6 +12,7 @@
 #include "kernels/float.h"
 
 #define HK_INLINE static inline __attribute__((always_inline))
+#define HK_UNROLL _Pragma("GCC unroll 16")
 
 struct hk_lanes {
 	__m256 lo, hi;
@@ -48,6 +49,27 @@ HK_INLINE __m256 hk_mask8(int n)
 	__m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
 
 	return _mm256_castsi256_ps(_mm256_cmpgt_epi32(_mm256_set1_epi32(n), lane));
+}
+
+/*
+ * Elements @k to @n - 1, fewer than 16. They are copied, for a load of 16
+ * might leave the operand; lanes without an element keep their sum.
+ */
+static inline void hk_tail_avx2(struct hk_lanes *l, const float *a, const void *b,
+				unsigned int type, uint32_t k, uint32_t n)
+{
+	unsigned int size = type == HEARTH_TYPE_F32 ? 4 : 2;
+	int left = (int)(n - k);
+	float x[16] = { 0 };
+	uint8_t w[64] = { 0 };
+	__m256 lo, hi;
+
+	memcpy(x, a + k, left * sizeof(*x));
+	memcpy(w, (const uint8_t *)b + (uint64_t)k * size, (size_t)left * size);
+	lo = _mm256_fmadd_ps(_mm256_loadu_ps(x), hk_load8(w, type, 0), l->lo);
+	hi = _mm256_fmadd_ps(_mm256_loadu_ps(x + 8), hk_load8(w, type, 8), l->hi);
+	l->lo = _mm256_blendv_ps(l->lo, lo, hk_mask8(left));
+	l->hi = _mm256_blendv_ps(l->hi, hi, hk_mask8(left - 8));
 }
 
 HK_INLINE __m256 hk_canon8(__m256 x)

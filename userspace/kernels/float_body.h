@@ -223,6 +223,7 @@ static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32
 {
 	act->d[at] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
 	act->sum[2 * at] = act->sum[2 * at + 1] = 0;
+	act->total[at] = 0;
 	memset(act->q + at * HK_ACT_BLOCK, 0, HK_ACT_BLOCK);
 }
 
@@ -254,6 +255,7 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 			q[i] = (int8_t)v;
 			sum[i / 16] += v;
 		}
+		act->total[at] = (float)(sum[0] + sum[1]);
 	}
 }
 

@@ -12,8 +12,9 @@
  * Elements @k to @n - 1, fewer than 16. They are copied, for a load of 16
  * might leave the operand; lanes without an element keep their sum.
  */
-static void tail(struct hk_lanes *l, const float *a, const void *b, unsigned int type,
-		 uint32_t k, uint32_t n)
+static __attribute__((noinline)) struct hk_lanes
+tail(struct hk_lanes l, const float *a, const void *b, unsigned int type, uint32_t k,
+     uint32_t n)
 {
 	static const uint32_t lane[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
 	unsigned int size = type == HEARTH_TYPE_F32 ? 4 : 2;
@@ -24,12 +25,13 @@ static void tail(struct hk_lanes *l, const float *a, const void *b, unsigned int
 
 	memcpy(x, a + k, left * sizeof(*x));
 	memcpy(w, (const uint8_t *)b + (uint64_t)k * size, (size_t)left * size);
-	sum = hk_fma16(*l, hk_load16(x, HEARTH_TYPE_F32, 0), hk_load16(w, type, 0));
+	sum = hk_fma16(l, hk_load16(x, HEARTH_TYPE_F32, 0), hk_load16(w, type, 0));
 	for (int j = 0; j < 4; j++) {
 		uint32x4_t has = vcltq_u32(vld1q_u32(lane + 4 * j), vdupq_n_u32(left));
 
-		l->v[j] = vbslq_f32(has, sum.v[j], l->v[j]);
+		sum.v[j] = vbslq_f32(has, sum.v[j], l.v[j]);
 	}
+	return sum;
 }
 
 /*
@@ -42,17 +44,20 @@ HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t str
 	struct hk_lanes l[4];
 	uint32_t k = 0;
 
+	HK_UNROLL
 	for (int i = 0; i < 4; i++)
 		l[i] = hk_lanes_zero();
 	for (; k + 16 <= n; k += 16) {
 		struct hk_lanes x = hk_load16(a, HEARTH_TYPE_F32, k);
 
+		HK_UNROLL
 		for (int i = 0; i < 4; i++)
 			l[i] = hk_fma16(l[i], x, hk_load16(b + i * stride, type, k));
 	}
+	HK_UNROLL
 	for (int i = 0; i < 4; i++) {
 		if (k < n)
-			tail(&l[i], a, b + i * stride, type, k, n);
+			l[i] = tail(l[i], a, b + i * stride, type, k, n);
 		out[i] = hk_sum_neon(l[i]);
 	}
 }
@@ -65,7 +70,7 @@ HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32
 	for (; k + 16 <= n; k += 16)
 		l = hk_fma16(l, hk_load16(a, HEARTH_TYPE_F32, k), hk_load16(b, type, k));
 	if (k < n)
-		tail(&l, a, b, type, k, n);
+		l = tail(l, a, b, type, k, n);
 	return hk_sum_neon(l);
 }
 
@@ -151,6 +156,45 @@ static void weighted_sum(float *out, const float *p, const void *v, bool f16, ui
 		weighted_type(out, p, v, HEARTH_TYPE_F16, n, dim);
 	else
 		weighted_type(out, p, v, HEARTH_TYPE_F32, n, dim);
+}
+
+/* Pairs @i to @i + 3 of a head: a' = a c - b s, b' = a s + b c */
+HK_INLINE void rotate4(float32x4_t *a, float32x4_t *b, const float *table, uint32_t i)
+{
+	float32x4x2_t cs = vld2q_f32(table + 2 * i);
+	float32x4_t bs = vmulq_f32(*b, cs.val[1]), bc = vmulq_f32(*b, cs.val[0]);
+
+	*b = hk_canon4(vfmaq_f32(bc, *a, cs.val[1]));
+	*a = hk_canon4(vfmaq_f32(vnegq_f32(bs), *a, cs.val[0]));
+}
+
+static void rope(const struct hk_rope_row *row)
+{
+	uint32_t half = row->n_rot / 2;
+
+	if (half % 4) {
+		hk_body_rope(row);
+		return;
+	}
+	for (uint32_t h = 0; h < row->heads; h++) {
+		float *x = row->x + (uint64_t)h * row->head_dim;
+
+		for (uint32_t i = 0; i < half; i += 4) {
+			float32x4x2_t ab;
+
+			if (row->mode == HEARTH_ROPE_HALVES) {
+				ab.val[0] = vld1q_f32(x + i);
+				ab.val[1] = vld1q_f32(x + half + i);
+				rotate4(&ab.val[0], &ab.val[1], row->table, i);
+				vst1q_f32(x + i, ab.val[0]);
+				vst1q_f32(x + half + i, ab.val[1]);
+			} else {
+				ab = vld2q_f32(x + 2 * i);
+				rotate4(&ab.val[0], &ab.val[1], row->table, i);
+				vst2q_f32(x + 2 * i, ab);
+			}
+		}
+	}
 }
 
 static void to_f16(uint16_t *y, const float *x, uint32_t n)
@@ -273,7 +317,7 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 #define NEON_KERNELS \
 	.sum_squares = sum_squares, \
 	.scale_gain = hk_body_scale_gain, \
-	.rope = hk_body_rope, \
+	.rope = rope, \
 	.add = hk_body_add, \
 	.mul = hk_body_mul, \
 	.glu_silu = hk_body_glu_silu, \

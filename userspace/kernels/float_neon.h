@@ -9,6 +9,7 @@
 
 #include "kernels/f16.h"
 #include "kernels/float.h"
+#include "kernels/unroll.h"
 
 #define HK_INLINE static inline __attribute__((always_inline))
 

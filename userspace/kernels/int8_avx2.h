@@ -9,13 +9,7 @@
 #include <immintrin.h>
 
 #include "kernels/int8.h"
-
-/* Before a short loop over an array that should live in registers */
-#ifdef __clang__
-#define HK_UNROLL	_Pragma("unroll")
-#else
-#define HK_UNROLL	_Pragma("GCC unroll 8")
-#endif
+#include "kernels/unroll.h"
 
 void hk_conv_avx2(const struct hk_conv *cv, struct hk_run *r);
 void hk_depthwise_avx2(const struct hk_conv *cv, struct hk_run *r);

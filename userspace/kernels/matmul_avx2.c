@@ -1,157 +1,184 @@
 // SPDX-License-Identifier: MIT
+/*
+ * The types with blocks of 32, and the tiles of all block types.
+ */
 #include "kernels/decode.h"
 #include "kernels/matmul_avx2.h"
 
-HK_INLINE __m256i load_q4(const uint8_t *p)
+HK_INLINE void look_up(struct turned *t, const int8_t *table, int add)
 {
-	__m128i v = _mm_loadu_si128((const __m128i *)p);
+	__m256i values = _mm256_add_epi8(_mm256_broadcastsi128_si256(
+		_mm_loadu_si128((const __m128i *)table)), _mm256_set1_epi8((char)add));
 
-	return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(v, 4), v),
-				_mm256_set1_epi8(15));
+	HK_UNROLL
+	for (int g = 0; g < 8; g++)
+		t->group[g] = _mm256_shuffle_epi8(values, t->group[g]);
 }
 
-static void clear(float acc[][ROWS], uint32_t rows)
+/* Bit i of each row's 32 goes above the four bits of element i. */
+HK_INLINE void add_fifth_bit(struct turned *t, __m256i bits)
 {
-	for (uint32_t r = 0; r < rows; r++)
-		_mm256_storeu_ps(acc[r], _mm256_setzero_ps());
+	HK_UNROLL
+	for (int g = 0; g < 8; g++) {
+		/* The byte that holds the bits of the group, four times. */
+		const __m256i from = _mm256_add_epi8(_mm256_set1_epi8((char)(g / 2)),
+			_mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0c0c0c0c,
+					  0, 0x04040404, 0x08080808, 0x0c0c0c0c));
+		const __m256i bit = _mm256_set1_epi32(g % 2 ? (int)0x80402010 : 0x08040201);
+		__m256i b = _mm256_and_si256(_mm256_shuffle_epi8(bits, from), bit);
+
+		b = _mm256_and_si256(_mm256_cmpeq_epi8(b, bit), _mm256_set1_epi8(16));
+		t->group[g] = _mm256_or_si256(t->group[g], b);
+	}
 }
 
-/* One scale, Q4_0 or Q8_0, blocks read in place. */
-HK_INLINE void simple_rows(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			   float acc[][ROWS], const bool q4)
+/* 2^(e - 128): see hk_half_e8m0(). */
+HK_INLINE __m256 load_e8m0(const struct rows8 *w)
 {
-	const struct units how = { 32, false, q4 ? 8 : -1 };
-	const uint8_t *first = w[0];
+	__m256i e = _mm256_setr_epi32(w->p[0], w->p[w->stride], w->p[2 * w->stride],
+				      w->p[3 * w->stride], w->p[4 * w->stride],
+				      w->p[5 * w->stride], w->p[6 * w->stride],
+				      w->p[7 * w->stride]);
+	__m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+	__m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+	__m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+
+	return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+}
+
+/* A block of 32 of each row, from w->p on. */
+HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w,
+		       const unsigned int type)
+{
+	const bool min = type == HEARTH_TYPE_Q4_1 || type == HEARTH_TYPE_Q5_1;
+	const int at = min ? 4 : 2;
+
+	if (type == HEARTH_TYPE_MXFP4) {
+		s->d[0] = load_e8m0(w);
+		turn_nibbles(t, w, 1);
+		look_up(t, hk_fp4_values, 12);
+		return;
+	}
+	s->d[0] = load_f16(w, 0);
+	if (min)
+		s->m[0] = load_f16(w, 2);
+	switch (type) {
+	case HEARTH_TYPE_Q8_0:
+		turn_bytes(t, w, at);
+		return;
+	case HEARTH_TYPE_Q5_0:
+	case HEARTH_TYPE_Q5_1:
+		turn_nibbles(t, w, at + 4);
+		add_fifth_bit(t, load_u32(w, at));
+		return;
+	}
+	turn_nibbles(t, w, at);
+	if (type == HEARTH_TYPE_IQ4_NL)
+		look_up(t, hk_iq4_values, 0);
+}
+
+HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
+		       const uint32_t rows, const unsigned int type, const int bytes,
+		       const struct units how)
+{
+	struct rows8 at = *w;
+	struct turned t;
 	struct scales s;
-	__m256i q[ROWS];
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
-		prefetch_next(m, first, b, q4 ? 18 : 34);
-		s.d[0] = load_f16(w, 0);
-		for (int i = 0; i < ROWS; i++) {
-			q[i] = q4 ? load_q4(w[i] + 2) :
-				    _mm256_loadu_si256((const __m256i *)(w[i] + 2));
-			w[i] += q4 ? 18 : 34;
-		}
-		add_rows(m, acc, &s, q, b, 0, how);
+		prefetch_next(w, b, bytes);
+		load_32(&t, &s, &at, type);
+		at.p += bytes;
+		add_rows(m, acc, rows, &s, &t, b, 0, how);
 	}
 }
 
-static void q4_0_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
+#define UNITS(min, bias, fit)	((struct units){ 32, min, bias, fit })
+
+ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, UNITS(false, 8, 8))
+ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, UNITS(true, 0, 8))
+ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, UNITS(false, 16, 4))
+ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, UNITS(true, 0, 4))
+ROWS8(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, UNITS(false, 0, 0))
+ROWS8(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, UNITS(false, 0, 0))
+ROWS8(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, UNITS(false, 12, 4))
+
+static hk_rows8_fn choose(unsigned int type, bool one)
 {
-	simple_rows(m, w, acc, true);
-}
-
-static void q8_0_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
-{
-	simple_rows(m, w, acc, false);
-}
-
-/* A block of each row, taken apart by plain code. */
-static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned int type,
-		       const struct hk_type *t, const uint8_t *w[ROWS])
-{
-	for (int i = 0; i < ROWS; i++) {
-		hk_decode(type, w[i], &row[i]);
-		w[i] += t->bytes;
-	}
-	for (int u = 0; u < t->elements / t->unit; u++) {
-		float d[ROWS], m[ROWS];
-
-		for (int i = 0; i < ROWS; i++) {
-			d[i] = row[i].d[u];
-			m[i] = t->min ? row[i].m[u] : 0;
-		}
-		s->d[u] = _mm256_loadu_ps(d);
-		s->m[u] = _mm256_loadu_ps(m);
-	}
-}
-
-HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			  float acc[][ROWS], const struct units how)
-{
-	const struct hk_type *type = hk_type(m->type);
-	const uint8_t *first = w[0];
-	struct hk_qblock row[ROWS];
-	struct scales s;
-	__m256i q[ROWS];
-
-	for (uint32_t k = 0; k < m->in_n; k += type->elements) {
-		prefetch_next(m, first, k / type->elements, type->bytes);
-		take_apart(row, &s, m->type, type, w);
-		for (int j = 0; j < type->elements; j += HK_ACT_BLOCK) {
-			for (int i = 0; i < ROWS; i++)
-				q[i] = _mm256_loadu_si256((const __m256i *)(row[i].q + j));
-			add_rows(m, acc, &s, q, (k + j) / HK_ACT_BLOCK, j / how.unit, how);
-		}
-	}
-}
-
-static void panel_16(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
-{
-	panel_rows(m, w, acc, (struct units){ 16, false, -1 });
-}
-
-static void panel_16_min(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			 float acc[][ROWS])
-{
-	panel_rows(m, w, acc, (struct units){ 16, true, 0 });
-}
-
-static void panel_32(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
-{
-	panel_rows(m, w, acc, (struct units){ 32, false, -1 });
-}
-
-static void panel_32_min(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			 float acc[][ROWS])
-{
-	panel_rows(m, w, acc, (struct units){ 32, true, 0 });
-}
-
-static hk_rows8_fn choose(unsigned int type)
-{
-	const struct hk_type *t = hk_type(type);
-
 	switch (type) {
 	case HEARTH_TYPE_Q4_0:
-		return q4_0_rows;
+		return one ? q4_0_1 : q4_0_n;
+	case HEARTH_TYPE_Q4_1:
+		return one ? q4_1_1 : q4_1_n;
+	case HEARTH_TYPE_Q5_0:
+		return one ? q5_0_1 : q5_0_n;
+	case HEARTH_TYPE_Q5_1:
+		return one ? q5_1_1 : q5_1_n;
 	case HEARTH_TYPE_Q8_0:
-		return q8_0_rows;
-	case HEARTH_TYPE_Q4_K:
-		return hk_q4_k_rows_avx2;
-	case HEARTH_TYPE_Q5_K:
-		return hk_q5_k_rows_avx2;
-	case HEARTH_TYPE_Q6_K:
-		return hk_q6_k_rows_avx2;
+		return one ? q8_0_1 : q8_0_n;
+	case HEARTH_TYPE_IQ4_NL:
+		return one ? iq4_nl_1 : iq4_nl_n;
+	case HEARTH_TYPE_MXFP4:
+		return one ? mxfp4_1 : mxfp4_n;
 	}
-	if (t->unit == 16)
-		return t->min ? panel_16_min : panel_16;
-	return t->min ? panel_32_min : panel_32;
+	return hk_k_rows8_avx2(type, one);
+}
+
+/* Lanes @skip to @skip + @n - 1 of the sums are the outputs from @o on. */
+static void store(const struct hk_matmul *m, const __m256 *acc, uint32_t o, uint32_t skip,
+		  uint32_t n)
+{
+	for (uint32_t r = 0; r < m->rows; r++) {
+		float *dst = m->dst + r * m->dst_stride + o;
+		__m256 v = hk_canon8(acc[r]);
+		float lane[ROWS];
+
+		if (n == ROWS) {
+			_mm256_storeu_ps(dst, v);
+			continue;
+		}
+		_mm256_storeu_ps(lane, v);
+		memcpy(dst, lane + skip, n * sizeof(*dst));
+	}
+}
+
+/*
+ * Fewer than eight outputs at the end: with those before them, or one at a
+ * time, eight times over, if there are none.
+ */
+static void last_rows(const struct hk_matmul *m, uint32_t o, uint32_t n, hk_rows8_fn fn,
+		      __m256 *acc)
+{
+	struct rows8 w = { m->weights + o * m->row_bytes, m->row_bytes };
+
+	if (o >= ROWS - n) {
+		w.p -= (ROWS - n) * m->row_bytes;
+		fn(m, &w, acc);
+		store(m, acc, o, ROWS - n, n);
+		return;
+	}
+	w.stride = 0;
+	for (; n; n--, o++, w.p += m->row_bytes) {
+		fn(m, &w, acc);
+		store(m, acc, o, 0, 1);
+	}
 }
 
 void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
-	float acc[HK_MATMUL_ROWS][ROWS];
+	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes };
+	__m256 acc[HK_MATMUL_ROWS];
 	hk_rows8_fn fn;
 
 	if (!hk_type(m->type)->unit) {
 		hk_matmul_dense_avx2(m, first, last);
 		return;
 	}
-	fn = choose(m->type);
-	for (uint32_t o = first; o < last; o += ROWS) {
-		uint32_t n = last - o < ROWS ? last - o : ROWS;
-		const uint8_t *w[ROWS];
-
-		/* Rows that are missing repeat the last one; nobody stores them. */
-		for (uint32_t i = 0; i < ROWS; i++)
-			w[i] = m->weights + (o + (i < n ? i : n - 1)) * m->row_bytes;
-		clear(acc, m->rows);
-		fn(m, w, acc);
-		for (uint32_t r = 0; r < m->rows; r++) {
-			_mm256_storeu_ps(acc[r], hk_canon8(_mm256_loadu_ps(acc[r])));
-			memcpy(m->dst + r * m->dst_stride + o, acc[r], n * sizeof(float));
-		}
+	fn = choose(m->type, m->rows == 1);
+	for (; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
+		fn(m, &w, acc);
+		store(m, acc, first, 0, ROWS);
 	}
+	if (first < last)
+		last_rows(m, first, last - first, fn, acc);
 }

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * MATMUL of block types, eight output rows at a time: a lane is a row of
- * weights. A block of each row is loaded once and meets that block of every
- * input row; sums of int8 products are exact in any order.
+ * weights. Blocks of eight rows are turned so that a lane holds four
+ * neighbours of its row; they meet four broadcast activations, and no sum
+ * crosses lanes. 32 elements of the eight rows stay in registers while all
+ * input rows pass by.
+ *
+ * vpmaddubsw multiplies unsigned weights with signed activations and sums
+ * pairs into int16. What it sums, and how many of its results are added before
+ * they are widened, is chosen so that nothing saturates or wraps.
  */
 #ifndef HEARTH_KERNELS_MATMUL_AVX2_H
 #define HEARTH_KERNELS_MATMUL_AVX2_H
@@ -12,66 +18,126 @@
 
 #define ROWS	8
 
+/* Eight rows of weights, @stride bytes apart. */
+struct rows8 {
+	const uint8_t *p;
+	uint64_t stride;
+};
+
+/* 32 elements of eight rows: group g holds elements 4g to 4g + 3. */
+struct turned {
+	__m256i group[8];
+};
+
 /* Scales and offsets of a block's units: lane i is row i. */
 struct scales {
 	__m256 d[16], m[16];
 };
 
-/* How the weights are given to add_rows(). */
+/* What the weights in a struct turned are; constant wherever it is passed. */
 struct units {
 	/** @unit: Elements with one scale; @min: and an offset. */
 	int unit;
 	bool min;
-	/** @bias: Weights are unsigned, by that much too large; -1: signed. */
+	/** @bias: By that much the weights in registers are too large. */
 	int bias;
+	/**
+	 * @fit: Weights are unsigned, and that many sums of pairs fit int16,
+	 * 254 * weight each: 8 up to 15, 4 up to 31, 2 up to 63. 0: signed.
+	 */
+	int fit;
 };
 
-/* What the products of 32 elements sum to: pairs, then fours, eight lanes. */
-HK_INLINE __m256i dot_i8(__m256i w, __m256i x)
+/* 16 bytes of each row to four groups. */
+HK_INLINE void turn(const struct rows8 *w, uint64_t at, __m256i group[4])
 {
-	/* Magnitude of w times x with w's sign: at most 2 * 128 * 127, fits. */
-	__m256i pairs = _mm256_maddubs_epi16(_mm256_sign_epi8(w, w), _mm256_sign_epi8(x, w));
+	__m256i r[4], a, b, c, d;
 
-	return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+	HK_UNROLL
+	for (int i = 0; i < 4; i++) {
+		const uint8_t *lo = w->p + i * w->stride + at;
+		const uint8_t *hi = w->p + (i + 4) * w->stride + at;
+
+		r[i] = _mm256_inserti128_si256(
+			_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)lo)),
+			_mm_loadu_si128((const __m128i *)hi), 1);
+	}
+	a = _mm256_unpacklo_epi32(r[0], r[1]);
+	b = _mm256_unpackhi_epi32(r[0], r[1]);
+	c = _mm256_unpacklo_epi32(r[2], r[3]);
+	d = _mm256_unpackhi_epi32(r[2], r[3]);
+	group[0] = _mm256_unpacklo_epi64(a, c);
+	group[1] = _mm256_unpackhi_epi64(a, c);
+	group[2] = _mm256_unpacklo_epi64(b, d);
+	group[3] = _mm256_unpackhi_epi64(b, d);
 }
 
-/* The same for weights of 0 to 63. */
-HK_INLINE __m256i dot_u8(__m256i w, __m256i x)
+HK_INLINE __m256i low_nibble(__m256i v)
 {
-	return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1));
+	return _mm256_and_si256(v, _mm256_set1_epi8(15));
 }
 
-/* Lane i of *lo: sum of the lower half of v[i]; of *hi: of the upper one. */
-HK_INLINE void reduce8(const __m256i v[ROWS], __m256i *lo, __m256i *hi)
+HK_INLINE __m256i high_nibble(__m256i v)
 {
-	__m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]),
-				      _mm256_hadd_epi32(v[2], v[3]));
-	__m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(v[4], v[5]),
-				      _mm256_hadd_epi32(v[6], v[7]));
-
-	*lo = _mm256_permute2x128_si256(a, b, 0x20);
-	*hi = _mm256_permute2x128_si256(a, b, 0x31);
+	return low_nibble(_mm256_srli_epi16(v, 4));
 }
 
-HK_INLINE __m256 add_unit(__m256 acc, __m256 dw, float dx, __m256i sum)
+/* 16 bytes of each row: elements 0..15 in the low nibbles, 16..31 in the high. */
+HK_INLINE void turn_nibbles(struct turned *t, const struct rows8 *w, uint64_t at)
 {
-	return _mm256_fmadd_ps(_mm256_mul_ps(dw, _mm256_set1_ps(dx)),
-			       _mm256_cvtepi32_ps(sum), acc);
+	__m256i raw[4];
+
+	turn(w, at, raw);
+	HK_UNROLL
+	for (int g = 0; g < 4; g++) {
+		t->group[g] = low_nibble(raw[g]);
+		t->group[g + 4] = high_nibble(raw[g]);
+	}
 }
 
-HK_INLINE __m256i load_x(const struct hk_act *act, uint64_t at)
+/* 32 bytes of each row. */
+HK_INLINE void turn_bytes(struct turned *t, const struct rows8 *w, uint64_t at)
 {
-	return _mm256_loadu_si256((const __m256i *)(act->q + at * HK_ACT_BLOCK));
+	turn(w, at, t->group);
+	turn(w, at + 16, t->group + 4);
+}
+
+/* Two bytes of each row; straight into a register, for a store could not forward. */
+HK_INLINE __m128i load_u16(const struct rows8 *w, uint64_t at)
+{
+	__m128i v = _mm_setzero_si128();
+	uint16_t x;
+
+#define LANE(i) do {								\
+		memcpy(&x, w->p + (i) * w->stride + at, sizeof(x));		\
+		v = _mm_insert_epi16(v, x, i);					\
+	} while (0)
+	LANE(0);
+	LANE(1);
+	LANE(2);
+	LANE(3);
+	LANE(4);
+	LANE(5);
+	LANE(6);
+	LANE(7);
+#undef LANE
+	return v;
 }
 
 /* An f16 of each row. */
-HK_INLINE __m256 load_f16(const uint8_t *const w[ROWS], uint64_t at)
+HK_INLINE __m256 load_f16(const struct rows8 *w, uint64_t at)
 {
-	uint16_t d[ROWS];
+	return _mm256_cvtph_ps(load_u16(w, at));
+}
+
+/* Four bytes of each row. */
+HK_INLINE __m256i load_u32(const struct rows8 *w, uint64_t at)
+{
+	int32_t x[ROWS];
 
 	for (int i = 0; i < ROWS; i++)
-		memcpy(&d[i], w[i] + at, sizeof(d[i]));
-	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)d));
+		memcpy(&x[i], w->p + i * w->stride + at, sizeof(x[i]));
+	return _mm256_setr_epi32(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
 }
 
 /*
@@ -79,63 +145,135 @@ HK_INLINE __m256 load_f16(const uint8_t *const w[ROWS], uint64_t at)
  * what corresponds to the @bytes of each row that come next. Beyond the end it
  * is only a hint.
  */
-HK_INLINE void prefetch_next(const struct hk_matmul *m, const uint8_t *first,
-			     uint64_t block, uint32_t bytes)
+HK_INLINE void prefetch_next(const struct rows8 *w, uint64_t block, uint32_t bytes)
 {
-	const uint8_t *p = first + ROWS * (m->row_bytes + block * bytes);
+	const uint8_t *p = w->p + ROWS * (w->stride + block * bytes);
 
 	for (uint32_t at = 0; at < ROWS * bytes; at += 64)
 		_mm_prefetch((const char *)p + at, _MM_HINT_T1);
 }
 
+HK_INLINE __m256i four(const int8_t *x, int g)
+{
+	int32_t v;
+
+	memcpy(&v, x + 4 * g, sizeof(v));
+	return _mm256_set1_epi32(v);
+}
+
+/*
+ * Signed weights: magnitudes times activations with the weights' signs. A pair
+ * is at most 2 * 128 * 127, which fits; two of them do not.
+ */
+HK_INLINE __m256i products(__m256i w, const int8_t *x, int g, const int fit)
+{
+	if (fit)
+		return _mm256_maddubs_epi16(w, four(x, g));
+	return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four(x, g), w));
+}
+
+/* Sums of the products of @n groups from @first on. */
+HK_INLINE __m256i dot(const struct turned *t, const int8_t *x, const int first,
+		      const int n, const int fit)
+{
+	const int step = fit ? fit : 1;
+	__m256i sum = _mm256_setzero_si256();
+
+	HK_UNROLL
+	for (int g = 0; g < n; g += step) {
+		__m256i part = products(t->group[first + g], x, first + g, fit);
+
+		for (int i = 1; i < step && g + i < n; i++) {
+			int at = first + g + i;
+
+			part = _mm256_add_epi16(part, products(t->group[at], x, at, fit));
+			/* One after the other: a tree would need all registers. */
+			__asm__("" : "+x"(part));
+		}
+		part = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
+		sum = g ? _mm256_add_epi32(sum, part) : part;
+		__asm__("" : "+x"(sum));
+	}
+	return sum;
+}
+
+/* Integers below 2^24: the bias comes off without rounding. */
+HK_INLINE __m256 unbias(__m256i sum, __m256 total, const int bias)
+{
+	__m256 v = _mm256_cvtepi32_ps(sum);
+
+	return bias ? _mm256_fnmadd_ps(_mm256_set1_ps((float)bias), total, v) : v;
+}
+
+HK_INLINE __m256 add_unit(__m256 acc, __m256 dw, __m256 dx, __m256 sum)
+{
+	return _mm256_fmadd_ps(_mm256_mul_ps(dw, dx), sum, acc);
+}
+
 /* What 32 elements add to the sum of input row @at; their first unit is @u. */
-HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, const __m256i q[ROWS],
+HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, const struct turned *t,
 			   const struct hk_act *act, uint64_t at, int u,
 			   const struct units how)
 {
-	const int32_t *sum = act->sum + 2 * at;
-	__m256i x = load_x(act, at), v[ROWS], dot[2];
-	float dx = act->d[at];
+	const int8_t *x = act->q + at * HK_ACT_BLOCK;
+	__m256 dx = _mm256_broadcast_ss(act->d + at);
 
-	for (int i = 0; i < ROWS; i++)
-		v[i] = how.bias < 0 ? dot_i8(q[i], x) : dot_u8(q[i], x);
-	reduce8(v, &dot[0], &dot[1]);
-	for (int h = 0; h < 2 && how.bias > 0; h++)
-		dot[h] = _mm256_sub_epi32(dot[h], _mm256_set1_epi32(how.bias * sum[h]));
 	if (how.unit == 32) {
-		acc = add_unit(acc, s->d[u], dx, _mm256_add_epi32(dot[0], dot[1]));
-		return !how.min ? acc : add_unit(acc, s->m[u], dx,
-						 _mm256_set1_epi32(sum[0] + sum[1]));
+		__m256 total = how.min || how.bias ? _mm256_broadcast_ss(act->total + at) : dx;
+
+		acc = add_unit(acc, s->d[u], dx, unbias(dot(t, x, 0, 8, how.fit), total,
+							how.bias));
+		return how.min ? add_unit(acc, s->m[u], dx, total) : acc;
 	}
+	HK_UNROLL
 	for (int h = 0; h < 2; h++) {
-		acc = add_unit(acc, s->d[u + h], dx, dot[h]);
+		__m256i half = _mm256_set1_epi32(act->sum[2 * at + h]);
+		__m256 total = how.min || how.bias ? _mm256_cvtepi32_ps(half) : dx;
+
+		acc = add_unit(acc, s->d[u + h], dx,
+			       unbias(dot(t, x, 4 * h, 4, how.fit), total, how.bias));
 		if (how.min)
-			acc = add_unit(acc, s->m[u + h], dx, _mm256_set1_epi32(sum[h]));
+			acc = add_unit(acc, s->m[u + h], dx, total);
 	}
 	return acc;
 }
 
-/* The same for every input row; @block counts blocks of 32 from the row's start. */
-HK_INLINE void add_rows(const struct hk_matmul *m, float acc[][ROWS],
-			const struct scales *s, const __m256i q[ROWS], uint64_t block, int u,
-			const struct units how)
+/* The same for @rows input rows; @block counts blocks of 32 from the row's start. */
+HK_INLINE void add_rows(const struct hk_matmul *m, __m256 *acc, const uint32_t rows,
+			const struct scales *s, const struct turned *t, uint64_t block,
+			int u, const struct units how)
 {
-	uint64_t at = block * m->rows;
+	/* Copied: as far as a compiler knows, a store to a sum might change it. */
+	const struct hk_act act = m->act;
+	uint64_t at = block * rows;
 
-	for (uint32_t r = 0; r < m->rows; r++, at++) {
-		__m256 sum = _mm256_loadu_ps(acc[r]);
-
-		sum = add_block(sum, s, q, &m->act, at, u, how);
-		_mm256_storeu_ps(acc[r], sum);
-	}
+	for (uint32_t r = 0; r < rows; r++, at++)
+		acc[r] = add_block(acc[r], s, t, &act, at, u, how);
 }
 
-/* All of a tile's blocks, from the row pointers @w on. */
-typedef void (*hk_rows8_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			    float acc[][ROWS]);
+/*
+ * All of a tile's blocks; @acc has a sum for each of the input rows. Of each
+ * there is one for a single input row, whose sum stays in a register.
+ */
+typedef void (*hk_rows8_fn)(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc);
 
-void hk_q4_k_rows_avx2(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
-void hk_q5_k_rows_avx2(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
-void hk_q6_k_rows_avx2(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
+#define ROWS8(name, body, ...)							\
+static void name##_1(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	\
+{										\
+	__m256 one = _mm256_setzero_ps();					\
+										\
+	body(m, w, &one, 1, ##__VA_ARGS__);					\
+	*acc = one;								\
+}										\
+										\
+static void name##_n(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	\
+{										\
+	for (uint32_t r = 0; r < m->rows; r++)					\
+		acc[r] = _mm256_setzero_ps();					\
+	body(m, w, acc, m->rows, ##__VA_ARGS__);				\
+}
+
+/* For types with blocks of 256. */
+hk_rows8_fn hk_k_rows8_avx2(unsigned int type, bool one);
 
 #endif /* HEARTH_KERNELS_MATMUL_AVX2_H */

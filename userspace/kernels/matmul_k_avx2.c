@@ -1,30 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * Q4_K, Q5_K and Q6_K read in place.
+ * The types with blocks of 256: Q4_K, Q5_K and Q6_K turned as they are read,
+ * the others taken apart by plain code first.
  */
+#include "kernels/decode.h"
 #include "kernels/k_scales.h"
 #include "kernels/matmul_avx2.h"
-
-/* 16 bytes of each row to four groups: lane i has four neighbours of row i. */
-HK_INLINE void turn(const uint8_t *const row[ROWS], uint64_t at, __m256i group[4])
-{
-	__m256i r[4], a, b, c, d;
-
-	for (int i = 0; i < 4; i++) {
-		__m128i lo = _mm_loadu_si128((const __m128i *)(row[i] + at));
-		__m128i hi = _mm_loadu_si128((const __m128i *)(row[i + 4] + at));
-
-		r[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1);
-	}
-	a = _mm256_unpacklo_epi32(r[0], r[1]);
-	b = _mm256_unpackhi_epi32(r[0], r[1]);
-	c = _mm256_unpacklo_epi32(r[2], r[3]);
-	d = _mm256_unpackhi_epi32(r[2], r[3]);
-	group[0] = _mm256_unpacklo_epi64(a, c);
-	group[1] = _mm256_unpackhi_epi64(a, c);
-	group[2] = _mm256_unpacklo_epi64(b, d);
-	group[3] = _mm256_unpackhi_epi64(b, d);
-}
 
 /* Byte @i of each lane's four. */
 HK_INLINE __m256 unsigned_byte(__m256i lanes, int i)
@@ -38,139 +19,194 @@ HK_INLINE __m256 signed_byte(__m256i lanes, int i)
 	return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(lanes, 24 - 8 * i), 24));
 }
 
-static void load_k_scales(struct scales *s, const uint8_t *const w[ROWS])
+/*
+ * Eight scales and eight minima of 6 bits, 12 bytes of each row: the steps of
+ * hk_spread_k_scales() on three words per lane.
+ */
+HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w)
 {
+	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
+	const __m256i two = _mm256_set1_epi8(0x30);
 	__m256 d = load_f16(w, 0), min = load_f16(w, 2);
-	uint8_t bytes[ROWS][16];
-	const uint8_t *at[ROWS];
-	__m256i group[4];
+	__m256i in[4], to[4];
 
-	for (int i = 0; i < ROWS; i++) {
-		hk_spread_k_scales(w[i] + 4, bytes[i]);
-		at[i] = bytes[i];
-	}
-	turn(at, 0, group);
+	/* The first word is the two f16. */
+	turn(w, 0, in);
+	to[0] = _mm256_and_si256(in[1], six);
+	to[1] = _mm256_or_si256(_mm256_and_si256(in[3], four),
+				_mm256_and_si256(_mm256_srli_epi32(in[1], 2), two));
+	to[2] = _mm256_and_si256(in[2], six);
+	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
+				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
+	HK_UNROLL
 	for (int u = 0; u < 8; u++) {
-		__m256 m = _mm256_mul_ps(min, unsigned_byte(group[2 + u / 4], u % 4));
+		__m256 m = _mm256_mul_ps(min, unsigned_byte(to[2 + u / 4], u % 4));
 
-		s->d[u] = _mm256_mul_ps(d, unsigned_byte(group[u / 4], u % 4));
+		s->d[u] = _mm256_mul_ps(d, unsigned_byte(to[u / 4], u % 4));
 		/* Minus the product: the sign alone. */
 		s->m[u] = _mm256_xor_ps(m, _mm256_set1_ps(-0.0f));
 	}
 }
 
-HK_INLINE __m256i load_32(const uint8_t *p)
+/* Bit @at and, if @width is 2, the one above it, to the bits 4 and 5. */
+HK_INLINE __m256i high_bits(__m256i v, const int at, const int width)
 {
-	return _mm256_loadu_si256((const __m256i *)p);
+	const __m256i mask = _mm256_set1_epi8((char)(((1 << width) - 1) << 4));
+
+	/* A word's shift lets in bits of its other byte, but not to the mask. */
+	v = at < 4 ? _mm256_slli_epi16(v, 4 - at) : _mm256_srli_epi16(v, at - 4);
+	return _mm256_and_si256(v, mask);
 }
 
-HK_INLINE __m256i low_nibble(__m256i v)
+/* Unit @u of eight: pairs of units share 32 bytes, low nibbles and high ones. */
+HK_INLINE void k_unit(struct turned *t, const struct turned *raw, const struct turned *high,
+		      const int u, const bool fifth)
 {
-	return _mm256_and_si256(v, _mm256_set1_epi8(15));
-}
-
-HK_INLINE __m256i high_nibble(__m256i v)
-{
-	return low_nibble(_mm256_srli_epi16(v, 4));
-}
-
-/*
- * Puts bits @width of each byte of @high above the four of @q; the next call
- * takes the bits above those. A word's shift lets in bits of its other byte,
- * but never down to the mask.
- */
-HK_INLINE void add_high_bits(__m256i q[ROWS], __m256i high[ROWS], const int width)
-{
-	const __m256i mask = _mm256_set1_epi8((char)((1 << width) - 1));
-
-	for (int i = 0; i < ROWS; i++) {
-		__m256i bits = _mm256_and_si256(high[i], mask);
-
-		q[i] = _mm256_or_si256(q[i], _mm256_slli_epi16(bits, 4));
-		high[i] = _mm256_srli_epi16(high[i], width);
+	HK_UNROLL
+	for (int g = 0; g < 8; g++) {
+		t->group[g] = u % 2 ? high_nibble(raw->group[g]) : low_nibble(raw->group[g]);
+		if (fifth)
+			t->group[g] = _mm256_or_si256(t->group[g],
+						      high_bits(high->group[g], u, 1));
 	}
 }
 
-/* Pairs of units share 32 bytes: the low nibbles, then the high ones. */
-HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS],
-		      float acc[][ROWS], const bool fifth)
+HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
+		      const uint32_t rows, const bool fifth)
 {
-	const struct units how = { 32, true, 0 };
-	const uint8_t *first = w[0];
-	__m256i high[ROWS], q[ROWS];
+	const struct units how = { 32, true, 0, fifth ? 4 : 8 };
+	const int bytes = fifth ? 176 : 144;
+	struct turned raw, high, t;
+	struct rows8 at = *w;
 	struct scales s;
 
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
-		prefetch_next(m, first, b / 8, fifth ? 176 : 144);
-		load_k_scales(&s, w);
-		for (int i = 0; i < ROWS; i++)
-			high[i] = load_32(w[i] + 16);
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, at.p += bytes) {
+		prefetch_next(w, b / 8, bytes);
+		load_k_scales(&s, &at);
+		if (fifth)
+			turn_bytes(&high, &at, 16);
+		HK_UNROLL
 		for (int u = 0; u < 8; u++) {
-			int at = (fifth ? 48 : 16) + 32 * (u / 2);
-
-			for (int i = 0; i < ROWS; i++)
-				q[i] = u % 2 ? high_nibble(load_32(w[i] + at)) :
-					       low_nibble(load_32(w[i] + at));
-			if (fifth)
-				add_high_bits(q, high, 1);
-			add_rows(m, acc, &s, q, b + u, u, how);
+			if (u % 2 == 0)
+				turn_bytes(&raw, &at, (fifth ? 48 : 16) + 16 * u);
+			k_unit(&t, &raw, &high, u, fifth);
+			add_rows(m, acc, rows, &s, &t, b + u, u, how);
 		}
-		for (int i = 0; i < ROWS; i++)
-			w[i] += fifth ? 176 : 144;
 	}
 }
 
-void hk_q4_k_rows_avx2(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
-{
-	k_rows(m, w, acc, false);
-}
+ROWS8(q4_k, k_rows, false)
+ROWS8(q5_k, k_rows, true)
 
-void hk_q5_k_rows_avx2(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
-{
-	k_rows(m, w, acc, true);
-}
-
-static void load_q6_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_q6_scales(struct scales *s, const struct rows8 *w)
 {
 	__m256 d = load_f16(w, 208);
 	__m256i group[4];
 
 	turn(w, 192, group);
+	HK_UNROLL
 	for (int u = 0; u < 16; u++)
 		s->d[u] = _mm256_mul_ps(d, signed_byte(group[u / 4], u % 4));
 }
 
 /* Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
-HK_INLINE void q6_half(const struct hk_matmul *m, const uint8_t *const w[ROWS], int n,
-		       float acc[][ROWS], const struct scales *s, uint64_t b)
+HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, __m256 *acc,
+		       const uint32_t rows, const struct scales *s, uint64_t b)
 {
-	const struct units how = { 16, false, 32 };
-	__m256i high[ROWS], q[ROWS];
+	const struct units how = { 16, false, 32, 2 };
+	struct turned raw[2], high, t;
 
-	for (int i = 0; i < ROWS; i++)
-		high[i] = load_32(w[i] + 128 + n * 32);
+	turn_bytes(&raw[0], w, n * 64);
+	turn_bytes(&raw[1], w, n * 64 + 32);
+	turn_bytes(&high, w, 128 + n * 32);
+	HK_UNROLL
 	for (int j = 0; j < 4; j++) {
-		for (int i = 0; i < ROWS; i++) {
-			__m256i raw = load_32(w[i] + n * 64 + j % 2 * 32);
+		HK_UNROLL
+		for (int g = 0; g < 8; g++) {
+			__m256i v = raw[j % 2].group[g];
 
-			q[i] = j < 2 ? low_nibble(raw) : high_nibble(raw);
+			v = j < 2 ? low_nibble(v) : high_nibble(v);
+			t.group[g] = _mm256_or_si256(v, high_bits(high.group[g], 2 * j, 2));
 		}
-		add_high_bits(q, high, 2);
-		add_rows(m, acc, s, q, b + j, 8 * n + 2 * j, how);
+		add_rows(m, acc, rows, s, &t, b + j, 8 * n + 2 * j, how);
 	}
 }
 
-void hk_q6_k_rows_avx2(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
+HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
+		       const uint32_t rows)
 {
-	const uint8_t *first = w[0];
+	struct rows8 at = *w;
 	struct scales s;
 
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
-		prefetch_next(m, first, b / 8, 210);
-		load_q6_scales(&s, w);
-		q6_half(m, w, 0, acc, &s, b);
-		q6_half(m, w, 1, acc, &s, b + 4);
-		for (int i = 0; i < ROWS; i++)
-			w[i] += 210;
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, at.p += 210) {
+		prefetch_next(w, b / 8, 210);
+		load_q6_scales(&s, &at);
+		q6_half(m, &at, 0, acc, rows, &s, b);
+		q6_half(m, &at, 1, acc, rows, &s, b + 4);
+	}
+}
+
+ROWS8(q6_k, q6_rows)
+
+/* A block of each row, taken apart by plain code. */
+static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned int type,
+		       const struct hk_type *t, const struct rows8 *w)
+{
+	for (int i = 0; i < ROWS; i++)
+		hk_decode(type, w->p + i * w->stride, &row[i]);
+	for (int u = 0; u < t->elements / t->unit; u++) {
+		float d[ROWS], m[ROWS];
+
+		for (int i = 0; i < ROWS; i++) {
+			d[i] = row[i].d[u];
+			m[i] = t->min ? row[i].m[u] : 0;
+		}
+		s->d[u] = _mm256_loadu_ps(d);
+		s->m[u] = _mm256_loadu_ps(m);
+	}
+}
+
+HK_INLINE void panel_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
+			  const uint32_t rows, const struct units how)
+{
+	const struct hk_type *type = hk_type(m->type);
+	struct hk_qblock row[ROWS];
+	struct rows8 at = *w, q = { (const uint8_t *)row[0].q, sizeof(row[0]) };
+	struct scales s;
+	struct turned t;
+
+	for (uint32_t k = 0; k < m->in_n; k += type->elements, at.p += type->bytes) {
+		prefetch_next(w, k / type->elements, type->bytes);
+		take_apart(row, &s, m->type, type, &at);
+		for (int j = 0; j < type->elements; j += HK_ACT_BLOCK) {
+			turn_bytes(&t, &q, j);
+			for (int g = 0; g < 8 && how.bias; g++)
+				t.group[g] = _mm256_add_epi8(t.group[g],
+							     _mm256_set1_epi8((char)how.bias));
+			add_rows(m, acc, rows, &s, &t, (k + j) / HK_ACT_BLOCK,
+				 j / how.unit, how);
+		}
+	}
+}
+
+ROWS8(q2_k, panel_rows, (struct units){ 16, true, 0, 8 })
+ROWS8(q3_k, panel_rows, (struct units){ 16, false, 4, 8 })
+ROWS8(iq4_xs, panel_rows, (struct units){ 32, false, 0, 0 })
+
+hk_rows8_fn hk_k_rows8_avx2(unsigned int type, bool one)
+{
+	switch (type) {
+	case HEARTH_TYPE_Q4_K:
+		return one ? q4_k_1 : q4_k_n;
+	case HEARTH_TYPE_Q5_K:
+		return one ? q5_k_1 : q5_k_n;
+	case HEARTH_TYPE_Q6_K:
+		return one ? q6_k_1 : q6_k_n;
+	case HEARTH_TYPE_Q2_K:
+		return one ? q2_k_1 : q2_k_n;
+	case HEARTH_TYPE_Q3_K:
+		return one ? q3_k_1 : q3_k_n;
+	default:
+		return one ? iq4_xs_1 : iq4_xs_n;
 	}
 }

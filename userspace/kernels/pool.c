@@ -127,6 +127,11 @@ static void *worker_main(void *arg)
 
 struct hk_pool *hk_pool_create(unsigned int threads)
 {
+	return hk_pool_create_on(threads, NULL);
+}
+
+struct hk_pool *hk_pool_create_on(unsigned int threads, const cpu_set_t *cpus)
+{
 	struct hk_pool *p;
 	size_t bytes;
 	int err;
@@ -151,6 +156,8 @@ struct hk_pool *hk_pool_create(unsigned int threads)
 			return NULL;
 		}
 		p->threads++;
+		if (cpus)
+			pthread_setaffinity_np(p->worker[i].thread, sizeof(*cpus), cpus);
 	}
 	return p;
 }

@@ -5,6 +5,8 @@
 #ifndef HEARTH_KERNELS_POOL_H
 #define HEARTH_KERNELS_POOL_H
 
+#include <sched.h>
+
 struct hk_pool;
 
 typedef void (*hk_task_fn)(void *arg, unsigned int task, unsigned int worker);
@@ -16,6 +18,14 @@ typedef void (*hk_task_fn)(void *arg, unsigned int task, unsigned int worker);
  * Returns the pool or NULL (errno set).
  */
 struct hk_pool *hk_pool_create(unsigned int threads);
+
+/**
+ * hk_pool_create_on() - the same with the threads on the cores of @cpus
+ *
+ * The caller of hk_pool_run() runs wherever it runs: it is not moved. A set
+ * that the kernel refuses (no core of it may be used any more) is left aside.
+ */
+struct hk_pool *hk_pool_create_on(unsigned int threads, const cpu_set_t *cpus);
 void hk_pool_destroy(struct hk_pool *pool);
 unsigned int hk_pool_threads(const struct hk_pool *pool);
 

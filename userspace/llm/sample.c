@@ -107,13 +107,14 @@ static double uniform(struct llm_sampler *s)
 	return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-/* The first of the largest; NaN compares false and is never taken. */
+/* As the op of that name: the first of the largest, NaN below every number. */
 static int32_t argmax(const float *logits, uint32_t n)
 {
 	uint32_t best = 0;
 
 	for (uint32_t i = 1; i < n; i++)
-		if (logits[i] > logits[best] || logits[best] != logits[best])
+		if (logits[i] > logits[best] ||
+		    (logits[best] != logits[best] && logits[i] == logits[i]))
 			best = i;
 	return best;
 }

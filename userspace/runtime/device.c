@@ -7,6 +7,7 @@
 
 #include <hw/hearth_mmu.h>
 
+#include "kernels/cpus.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/opts.h"
@@ -18,6 +19,19 @@ const char *hearth_version(void)
 	return HEARTH_VERSION;
 }
 
+static int unknown_isa(const char *name, const char *from)
+{
+	const struct hk_isa *isa;
+	char names[128] = "";
+	size_t at = 0;
+
+	for (unsigned int i = 0; (isa = hk_isa_list(i)) && at < sizeof(names); i++)
+		at += (size_t)snprintf(names + at, sizeof(names) - at, "%s%s", i ? ", " : "",
+				       hk_isa_name(isa));
+	return hearth_seterr(-EINVAL, "%s '%s' is unknown, or this CPU lacks it: it has %s",
+			     from, name, names);
+}
+
 static int pick_isa(const struct hearth_device_opts *opts,
 		    const struct hk_isa **isa)
 {
@@ -26,18 +40,24 @@ static int pick_isa(const struct hearth_device_opts *opts,
 	*isa = name ? hk_isa_by_name(name) : hk_isa_best();
 	if (*isa)
 		return 0;
-	if (!name)
-		name = getenv("HEARTH_ISA");
-	return hearth_seterr(-EINVAL, "isa '%s' is unknown, or this CPU lacks it",
-			     name ? name : "");
+	if (name)
+		return unknown_isa(name, "isa");
+	name = getenv("HEARTH_ISA");
+	return unknown_isa(name ? name : "", "isa (from HEARTH_ISA)");
 }
 
-static unsigned int pick_threads(const struct hearth_device_opts *opts)
+/* One per big core that we may use, and on those where cores differ. */
+static struct hk_pool *make_pool(unsigned int threads, unsigned int *n)
 {
-	long n = opts->threads ? (long)opts->threads :
-				 sysconf(_SC_NPROCESSORS_ONLN);
+	struct hk_cpus cpus = { .n = 1 };
+	cpu_set_t allowed;
 
-	return n < 1 ? 1 : n > MAX_THREADS ? MAX_THREADS : n;
+	/* Fails on a machine with more cores than the set has bits. */
+	if (!sched_getaffinity(0, sizeof(allowed), &allowed))
+		hk_cpus_choose(HK_CPUS_SYSFS, &allowed, threads, &cpus);
+	*n = threads ? threads : cpus.n;
+	*n = *n > MAX_THREADS ? MAX_THREADS : *n;
+	return hk_pool_create_on(*n, cpus.mixed ? &cpus.set : NULL);
 }
 
 static int cpu_side_init(struct hearth_device *dev,
@@ -48,9 +68,8 @@ static int cpu_side_init(struct hearth_device *dev,
 
 	if (ret)
 		return ret;
-	dev->info.threads = pick_threads(opts);
 	dev->info.isa = hk_isa_name(isa);
-	dev->pool = hk_pool_create(dev->info.threads);
+	dev->pool = make_pool(opts->threads, &dev->info.threads);
 	dev->exec = dev->pool ? hk_exec_create(isa, dev->pool) : NULL;
 	if (!dev->exec)
 		return hearth_seterr(-ENOMEM, "no memory for %u threads",

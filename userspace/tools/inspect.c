@@ -58,22 +58,13 @@ struct model {
 	struct hearth_program *program;
 };
 
-static bool is_gguf(const char *path)
-{
-	char magic[4] = "";
-	FILE *f = fopen(path, "rb");
-
-	if (!f)
-		return false;
-	if (fread(magic, 1, 4, f) != 4)
-		magic[0] = '\0';
-	fclose(f);
-	return !memcmp(magic, "GGUF", 4);
-}
-
 static int open_model(const char *path, struct hearth_device *dev, struct model *m)
 {
-	if (is_gguf(path)) {
+	enum model_kind kind = model_kind(path);
+
+	if (kind == MODEL_UNREADABLE)
+		return 1;
+	if (kind == MODEL_GGUF) {
 		if (hearth_llm_open(path, dev, NULL, &m->llm))
 			return fail("cannot open the model");
 		m->program = hearth_llm_program(m->llm);
@@ -201,20 +192,25 @@ int cmd_explain(int argc, char **argv)
 int cmd_info(int argc, char **argv)
 {
 	struct inspect_args a = { 0 };
+	enum model_kind kind = MODEL_UNREADABLE;
 	struct hearth_device *dev;
 	struct model m = { 0 };
 	int ret = 0;
 
 	argp_parse(&info_argp, argc, argv, 0, NULL, &a);
+	if (a.model)
+		kind = model_kind(a.model);
+	if (a.model && kind == MODEL_UNREADABLE)
+		return 1;
 	dev = open_device(&a.device);
 	if (!dev)
 		return 1;
-	if (!a.model)
-		print_device(dev);
-	else if (is_gguf(a.model))
+	if (kind == MODEL_GGUF)
 		ret = print_gguf(a.model, dev);
-	else
+	else if (kind == MODEL_TFLITE)
 		ret = open_model(a.model, dev, &m);
+	else
+		print_device(dev);
 	if (!ret && m.graph)
 		print_graph(&m);
 	close_model(&m);

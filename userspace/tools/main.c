@@ -24,7 +24,7 @@ static void usage(FILE *f)
 {
 	fprintf(f, "Usage: hearth VERB [OPTION...]\n\n");
 	for (size_t i = 0; i < N_VERBS; i++)
-		fprintf(f, "  %-10s %s\n", verbs[i].name, verbs[i].what);
+		fprintf(f, "  %-11s %s\n", verbs[i].name, verbs[i].what);
 	fprintf(f, "\n`hearth VERB --help' tells the options of a verb.\n");
 }
 

@@ -136,32 +136,6 @@ static int score_window(struct hearth_llm *llm, int32_t *ids, uint32_t n_ctx, in
 	return ret;
 }
 
-static char *read_text(const char *path, size_t *len)
-{
-	FILE *f = fopen(path, "rb");
-	char *text = NULL;
-	size_t room = 0, n = 0;
-
-	for (*len = 0; f && (!text || n); *len += n) {
-		if (room - *len < 65536) {
-			char *more = realloc(text, room = 2 * room + 65536);
-
-			if (!more)
-				break;
-			text = more;
-		}
-		n = fread(text + *len, 1, room - *len, f);
-	}
-	if (!f || ferror(f) || !text || n) {
-		fprintf(stderr, "hearth: %s: %s\n", path, strerror(errno ? errno : ENOMEM));
-		free(text);
-		text = NULL;
-	}
-	if (f)
-		fclose(f);
-	return text;
-}
-
 /* The text's tokens; NULL after a message. */
 static int32_t *read_ids(const struct perplexity_args *a, struct hearth_llm *llm, int *n)
 {

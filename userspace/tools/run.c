@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* hearth run MODEL.gguf -p TEXT | --ask TEXT | --chat */
+/* hearth run MODEL.gguf -p TEXT | -f FILE | --ask TEXT | --chat */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +33,7 @@ enum {
 
 static const struct argp_option options[] = {
 	{ "prompt", 'p', "TEXT", 0, "text to go on from (default: none)", 0 },
+	{ "file", 'f', "FILE", 0, "the same from a file; - is standard input (default: none)", 0 },
 	{ "ask", OPT_ASK, "TEXT", 0, "one question, put as the model's chat template has it", 0 },
 	{ "chat", OPT_CHAT, NULL, 0,
 	  "a conversation: questions from standard input, one a line, until its end", 0 },
@@ -146,6 +147,9 @@ static error_t parse_other(int key, char *arg, struct argp_state *state)
 	case 'p':
 		a->prompt = arg;
 		return 0;
+	case 'f':
+		a->file = arg;
+		return 0;
 	case OPT_ASK:
 		a->ask = arg;
 		return 0;
@@ -197,8 +201,8 @@ static void check_together(struct argp_state *state, struct run_args *a)
 {
 	bool talks = a->chat || a->ask;
 
-	if (!!a->prompt + !!a->ask + a->chat > 1)
-		argp_error(state, "of --prompt, --ask and --chat one can be given");
+	if (!!a->prompt + !!a->file + !!a->ask + a->chat > 1)
+		argp_error(state, "of --prompt, --file, --ask and --chat one can be given");
 	if (!talks && (a->system || a->format.template_name || a->format.no_think))
 		argp_error(state, "--system, --template and --no-think need --ask or --chat");
 	if (a->gen.n_keep && !a->gen.shift)
@@ -275,10 +279,16 @@ void print_speed(const struct speed *s)
 		s->steps ? s->steps / s->text_s : 0.0);
 }
 
-/* Tokens of the prompt, by one of two ways; NULL after a message. */
-static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *n)
+void hint_template(int code)
 {
-	const char *prompt = a->prompt ? a->prompt : "";
+	if (code == -ENOENT || code == -EOPNOTSUPP)
+		fprintf(stderr, "hearth: --template NAME names one; -p goes on from a text without any\n");
+}
+
+/* Tokens of the prompt, by one of two ways; NULL after a message. */
+static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, const char *prompt,
+			 size_t len, int *n)
+{
 	const struct hearth_chat_message m[2] = {
 		{ "system", a->system }, { "user", a->ask },
 	};
@@ -287,11 +297,13 @@ static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *
 	for (size_t cap = 0; ; cap = *n) {
 		*n = a->ask ? hearth_llm_chat_format(llm, &a->format, m + !a->system,
 						     1 + !!a->system, ids, cap) :
-			      hearth_llm_tokenize(llm, prompt, strlen(prompt), true, ids, cap);
-		if (*n < 0)
-			fail("prompt");
-		else if (!*n)
+			      hearth_llm_tokenize(llm, prompt, len, true, ids, cap);
+		if (*n < 0) {
+			fail("%s", a->model);
+			hint_template(a->ask ? *n : 0);
+		} else if (!*n) {
 			fprintf(stderr, "hearth: this model cannot begin with nothing: give --prompt\n");
+		}
 		if (ids || *n <= 0)
 			break;
 		ids = calloc(*n, sizeof(*ids));
@@ -305,12 +317,17 @@ static int32_t *make_ids(const struct run_args *a, struct hearth_llm *llm, int *
 }
 
 /* Returns the number of tokens; 0 after a message. */
-static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm)
+static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm, const char *prompt,
+			  size_t len, uint32_t n_ctx)
 {
 	int n;
-	int32_t *ids = make_ids(a, llm, &n);
+	int32_t *ids = make_ids(a, llm, prompt, len, &n);
 
-	if (ids && hearth_llm_eval(llm, ids, n, NULL)) {
+	if (ids && (uint32_t)n > n_ctx) {
+		fprintf(stderr, "hearth: the prompt has %d tokens, the context %u: give a larger --context or a shorter prompt\n",
+			n, n_ctx);
+		n = 0;
+	} else if (ids && hearth_llm_eval(llm, ids, n, NULL)) {
 		fail("prompt of %d tokens", n);
 		n = 0;
 	}
@@ -338,19 +355,19 @@ static void print_model(const struct hearth_llm_info *i,
 }
 
 static int stream_text(const struct run_args *a, struct hearth_llm *llm,
-		       struct stream *s)
+		       const char *prompt, size_t len, struct stream *s)
 {
 	struct speed speed = { 0 };
 	double t0 = now_seconds(), t1;
 	char text[DIGEST_TEXT];
 	int ret;
 
-	speed.prompt = feed_prompt(a, llm);
+	speed.prompt = feed_prompt(a, llm, prompt, len, s->n_ctx);
 	if (!speed.prompt)
 		return 1;
 	t1 = now_seconds();
-	if (!a->ids && a->prompt)
-		fputs(a->prompt, stdout);
+	if (!a->ids && !a->ask)
+		fwrite(prompt, 1, len, stdout);
 	ret = hearth_llm_generate(llm, &a->gen, put_token, s);
 	speed.text_s = now_seconds() - t1;
 	if (!a->ids)
@@ -358,6 +375,9 @@ static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 	if (ret)
 		return ret == -EIO && ferror(stdout) ? 1 : fail("%s", a->model);
 	fflush(stdout);
+	if (s->end == HEARTH_LLM_END_LENGTH && s->tokens != a->gen.max_tokens)
+		fprintf(stderr, "hearth: the context of %u tokens is full: the text ends here\n",
+			s->n_ctx);
 	/* the first token comes with the prompt: it took no step of its own */
 	speed.prompt_s = t1 - t0;
 	speed.text = s->tokens;
@@ -369,7 +389,17 @@ static int stream_text(const struct run_args *a, struct hearth_llm *llm,
 	return 0;
 }
 
-static int run_model(const struct run_args *a, struct hearth_device *dev)
+/* The text to go on from; that of a file is read before the model is opened. */
+static int run_text(const struct run_args *a, struct hearth_llm *llm, const char *from_file,
+		    size_t len, struct stream *s)
+{
+	const char *prompt = from_file ? from_file : a->prompt ? a->prompt : "";
+
+	return stream_text(a, llm, prompt, from_file ? len : strlen(prompt), s);
+}
+
+static int run_model(const struct run_args *a, const char *from_file, size_t len,
+		     struct hearth_device *dev)
 {
 	struct hearth_llm_info info = { .sz = sizeof(info) };
 	struct stream s = { .args = a };
@@ -380,12 +410,13 @@ static int run_model(const struct run_args *a, struct hearth_device *dev)
 		return fail_model(a->model);
 	hearth_llm_get_info(llm, &info);
 	s.n_vocab = info.n_vocab;
+	s.n_ctx = info.n_ctx;
 	digest_init(&s.digest);
 	if (!a->quiet) {
 		print_model(&info, dev);
 		print_engines(hearth_llm_program(llm));
 	}
-	ret = a->chat ? talk(a, llm) : stream_text(a, llm, &s);
+	ret = a->chat ? talk(a, llm) : run_text(a, llm, from_file, len, &s);
 	hearth_llm_close(llm);
 	return ret;
 }
@@ -398,13 +429,21 @@ int cmd_run(int argc, char **argv)
 		.llm = { .sz = sizeof(a.llm) },
 	};
 	struct hearth_device *dev;
-	int ret;
+	char *text = NULL;
+	size_t len = 0;
+	int ret = 1;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (a.file) {
+		text = read_text(a.file, &len);
+		if (!text)
+			return 1;
+	}
 	dev = open_device(&a.device);
-	if (!dev)
-		return 1;
-	ret = run_model(&a, dev);
-	hearth_device_close(dev);
+	if (dev) {
+		ret = run_model(&a, text, len, dev);
+		hearth_device_close(dev);
+	}
+	free(text);
 	return ret;
 }

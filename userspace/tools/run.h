@@ -12,6 +12,7 @@ struct run_args {
 	struct device_args device;
 	const char *model;
 	const char *prompt;	/* to go on from; NULL: none given */
+	const char *file;	/* where that is read from */
 	const char *ask;
 	bool chat;
 	const char *system;
@@ -35,7 +36,7 @@ void print_speed(const struct speed *s);
 /* What one stream of tokens does with them. */
 struct stream {
 	const struct run_args *args;
-	uint32_t n_vocab;
+	uint32_t n_vocab, n_ctx;
 	size_t tokens;
 	enum hearth_llm_end end;
 	struct digest digest;
@@ -46,6 +47,9 @@ struct stream {
 
 /* For hearth_llm_generate(): prints a token at once; -EIO if it cannot be. */
 int put_token(const struct hearth_llm_token *t, void *stream);
+
+/* That a template has to be named, if that is why @code came. */
+void hint_template(int code);
 
 /* Questions from standard input until its end; 0 or 1, as main() returns it. */
 int talk(const struct run_args *a, struct hearth_llm *llm);

@@ -258,8 +258,11 @@ int talk(const struct run_args *a, struct hearth_llm *llm)
 
 	hearth_llm_get_info(llm, &info);
 	t.n_ctx = info.n_ctx;
-	if (!a->format.template_name && !hearth_llm_chat_template(llm))
-		return fail("%s", a->model);
+	if (!a->format.template_name && !hearth_llm_chat_template(llm)) {
+		fail("%s", a->model);
+		hint_template(-ENOENT);
+		return 1;
+	}
 	t.fed = calloc(t.n_ctx, sizeof(*t.fed));
 	if (!t.fed)
 		ret = no_memory();

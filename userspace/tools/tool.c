@@ -75,40 +75,77 @@ int fail(const char *fmt, ...)
 	return 1;
 }
 
-/* What a file is that is no GGUF file, as far as its beginning tells. */
-static const char *what_else(const char *path)
+/* The first bytes of a regular file, zeros behind its end; 0, or errno. */
+static int read_magic(const char *path, char magic[9])
 {
-	char magic[8] = "";
 	struct stat st;
-	FILE *f = NULL;
-	size_t n = 0;
+	FILE *f;
 
-	if (!stat(path, &st) && S_ISREG(st.st_mode))
-		f = fopen(path, "rb");
-	if (f) {
-		n = fread(magic, 1, sizeof(magic), f);
-		fclose(f);
-	}
-	if (n == 8 && !memcmp(magic + 4, "TFL3", 4))
-		return "a TFLite file: `hearth classify' runs these";
-	if (n == 8 && !memcmp(magic, "PK\3\4", 4))
+	memset(magic, 0, 9);
+	if (stat(path, &st))
+		return errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+	f = fopen(path, "rb");
+	if (!f)
+		return errno;
+	/* a short file has a short beginning */
+	if (!fread(magic, 1, 8, f))
+		magic[0] = '\0';
+	fclose(f);
+	return 0;
+}
+
+static bool is_tflite(const char magic[9])
+{
+	return !memcmp(magic + 4, "TFL3", 4);
+}
+
+/* What people mistake for a model file. */
+static const char *what_else(const char magic[9])
+{
+	if (!memcmp(magic, "PK\3\4", 4))
 		return "a zip or PyTorch file: convert it to GGUF first";
-	if (n == 8 && magic[7] == 0 && !memcmp(magic + 3, "\0\0\0", 3))
-		return "perhaps a safetensors file: convert it to GGUF first";
-	if (n == 8 && !memcmp(magic, "version ", 8))
+	if (!memcmp(magic, "version ", 8))
 		return "a Git LFS pointer: `git lfs pull' fetches the model itself";
+	if (magic[0] && !memcmp(magic + 4, "\0\0\0\0", 4))
+		return "perhaps a safetensors file: convert it to GGUF first";
 	return NULL;
 }
 
 int fail_model(const char *path)
 {
 	const char *what;
+	char magic[9];
 
 	fail("cannot open the model");
-	what = what_else(path);
-	if (what)
+	if (read_magic(path, magic))
+		return 1;
+	what = is_tflite(magic) ? "a TFLite file: `hearth classify' runs these" : what_else(magic);
+	if (what && memcmp(magic, "GGUF", 4))
 		fprintf(stderr, "hearth: it is %s\n", what);
 	return 1;
+}
+
+enum model_kind model_kind(const char *path)
+{
+	const char *what;
+	char magic[9];
+	int err = read_magic(path, magic);
+
+	if (!err && !memcmp(magic, "GGUF", 4))
+		return MODEL_GGUF;
+	if (!err && is_tflite(magic))
+		return MODEL_TFLITE;
+	what = err ? NULL : what_else(magic);
+	if (err == EINVAL)
+		fprintf(stderr, "hearth: %s: is no regular file\n", path);
+	else if (err)
+		fprintf(stderr, "hearth: %s: %s\n", path, strerror(err));
+	else
+		fprintf(stderr, "hearth: %s: is neither a GGUF nor a TFLite file%s%s\n", path,
+			what ? ", but " : "", what ? what : "");
+	return MODEL_UNREADABLE;
 }
 
 unsigned long parse_number(struct argp_state *state, const char *name,
@@ -160,6 +197,35 @@ const char *human_bytes(uint64_t bytes)
 	}
 	snprintf(p, sizeof(buf[0]), u ? "%.1f %s" : "%.0f %s", x, unit[u]);
 	return p;
+}
+
+char *read_text(const char *path, size_t *len)
+{
+	FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+	char *text = NULL;
+	size_t room = 0, n = 0;
+
+	for (*len = 0; f && (!text || n); *len += n) {
+		if (room - *len < 65536) {
+			char *more = realloc(text, 2 * room + 65537);
+
+			if (!more)
+				break;
+			text = more;
+			room = 2 * room + 65536;
+		}
+		n = fread(text + *len, 1, room - *len, f);
+	}
+	if (!f || ferror(f) || !text || n) {
+		fprintf(stderr, "hearth: %s: %s\n", path, strerror(errno ? errno : ENOMEM));
+		free(text);
+		text = NULL;
+	} else {
+		text[*len] = '\0';
+	}
+	if (f && f != stdin)
+		fclose(f);
+	return text;
 }
 
 struct kind {

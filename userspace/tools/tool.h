@@ -34,10 +34,19 @@ __attribute__((format(printf, 1, 2)))
 int fail(const char *fmt, ...);
 
 /*
- * The same for a model file that could not be opened, and where it is something
- * else than a GGUF file, what that is.
+ * The same for a GGUF file that could not be opened, and where it is something
+ * else, what that is.
  */
 int fail_model(const char *path);
+
+enum model_kind {
+	MODEL_UNREADABLE,	/* and a message was printed */
+	MODEL_GGUF,
+	MODEL_TFLITE,
+};
+
+/* What a model file is, by its first bytes. */
+enum model_kind model_kind(const char *path);
 
 /* Parse an option's number; exits by argp_error() if it is none in range. */
 unsigned long parse_number(struct argp_state *state, const char *name,
@@ -45,6 +54,12 @@ unsigned long parse_number(struct argp_state *state, const char *name,
 float parse_float(struct argp_state *state, const char *name, const char *text,
 		  float min, float max);
 enum hearth_kv_type parse_kv(struct argp_state *state, const char *text);
+
+/*
+ * A whole file, or standard input if it is "-", and a zero behind it; the
+ * caller frees it. NULL after a message.
+ */
+char *read_text(const char *path, size_t *len);
 
 double now_seconds(void);
 

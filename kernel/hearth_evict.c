@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Eviction: extents are chosen under the store's lock, which makes sure that no
+ * job in flight may use them; address spaces lose them and the TLB is flushed;
+ * then the pages are let go.
+ *
+ * Reclaim takes no lock that it would have to wait for. What it has chosen when
+ * it finds one taken stays chosen, and a work ends it.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "hearth_device.h"
+#include "hearth_store.h"
+#include "hearth_trace.h"
+#include "hearth_vm.h"
+
+/* Extents that are taken from address spaces with one flush each. */
+#define HEARTH_EVICT_BATCH	32
+
+/* A store that a job in flight may use is left alone as a whole. */
+static bool hearth_store_in_use(struct hearth_store *store)
+{
+	struct hearth_store_map *map;
+
+	lockdep_assert_held(&store->lock);
+
+	list_for_each_entry(map, &store->maps, store_node) {
+		if (atomic_read(&map->vm->nr_active))
+			return true;
+	}
+	return false;
+}
+
+u64 hearth_store_droppable(struct hearth_store *store)
+{
+	u64 pages;
+
+	spin_lock(&store->lock);
+	pages = hearth_store_in_use(store) ? 0 : store->resident_bytes >> PAGE_SHIFT;
+	spin_unlock(&store->lock);
+	return pages;
+}
+
+/* Takes up to @nr_pages from the begin of the LRU; the number of extents. */
+static unsigned int hearth_evict_choose(struct hearth_store *store, u32 *indices,
+					u64 nr_pages, bool force)
+{
+	struct hearth_extent *extent, *next;
+	unsigned int count = 0;
+	u64 pages = 0;
+
+	spin_lock(&store->lock);
+	if (!force && hearth_store_in_use(store))
+		goto out_unlock;
+	list_for_each_entry_safe(extent, next, &store->lru, lru) {
+		u32 index = extent - store->extents;
+
+		if (pages >= nr_pages || count == HEARTH_EVICT_BATCH)
+			break;
+		hearth_extent_set_evicting_locked(store, index);
+		pages += hearth_extent_bytes(store, index) >> PAGE_SHIFT;
+		indices[count++] = index;
+	}
+out_unlock:
+	spin_unlock(&store->lock);
+	return count;
+}
+
+/* Lets go of chosen extents that no address space has; the number of pages. */
+static u64 hearth_evict_finish(struct hearth_store *store, const u32 *indices,
+			       unsigned int count)
+{
+	unsigned int i;
+	u64 bytes = 0;
+
+	lockdep_assert_held(&store->vms_lock);
+
+	for (i = 0; i < count; i++) {
+		hearth_extent_unload(store, indices[i]);
+		bytes += hearth_extent_bytes(store, indices[i]);
+	}
+
+	spin_lock(&store->lock);
+	for (i = 0; i < count; i++)
+		hearth_extent_set_dropped_locked(store, indices[i]);
+	store->stats.dropped_bytes += bytes;
+	spin_unlock(&store->lock);
+	wake_up_all(&store->wait);
+
+	trace_hearth_evict(store->id, bytes);
+	return bytes >> PAGE_SHIFT;
+}
+
+static void hearth_evict_forget(struct hearth_store *store, const u32 *indices,
+				unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count && store->ops->forget; i++)
+		store->ops->forget(store, indices[i]);
+}
+
+u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags)
+{
+	bool try = flags & HEARTH_EVICT_NOWAIT;
+	u32 indices[HEARTH_EVICT_BATCH];
+	unsigned int count;
+	u64 freed = 0;
+	int ret = 0;
+
+	while (freed < nr_pages && !ret) {
+		if (try && !mutex_trylock(&store->vms_lock))
+			break;
+		if (!try)
+			mutex_lock(&store->vms_lock);
+
+		count = hearth_evict_choose(store, indices, nr_pages - freed, false);
+		if (count)
+			ret = hearth_map_sync(store, indices, count, try);
+		if (count && !ret)
+			freed += hearth_evict_finish(store, indices, count);
+		mutex_unlock(&store->vms_lock);
+
+		if (!count)
+			break;
+		if (ret)
+			queue_work(hearth_free_wq, &store->evict_work);
+		else if (flags & HEARTH_EVICT_CACHE)
+			hearth_evict_forget(store, indices, count);
+	}
+	return freed;
+}
+
+static unsigned int hearth_evict_find_left(struct hearth_store *store, u32 *indices)
+{
+	unsigned int count = 0;
+	u32 i;
+
+	spin_lock(&store->lock);
+	for (i = 0; i < store->nr_extents && store->nr_evicting > count; i++) {
+		if (count == HEARTH_EVICT_BATCH)
+			break;
+		if (store->extents[i].state == HEARTH_EXTENT_EVICTING)
+			indices[count++] = i;
+	}
+	spin_unlock(&store->lock);
+	return count;
+}
+
+/* Whoever has the lock is in the middle of nothing, so what is EVICTING was left. */
+static void hearth_evict_left(struct hearth_store *store)
+{
+	u32 indices[HEARTH_EVICT_BATCH];
+	unsigned int count;
+
+	mutex_lock(&store->vms_lock);
+	while ((count = hearth_evict_find_left(store, indices))) {
+		hearth_map_sync(store, indices, count, false);
+		hearth_evict_finish(store, indices, count);
+	}
+	mutex_unlock(&store->vms_lock);
+}
+
+void hearth_evict_work(struct work_struct *work)
+{
+	hearth_evict_left(container_of(work, struct hearth_store, evict_work));
+}
+
+/* No restore of it runs any more, or none that could make anything resident. */
+void hearth_store_drop_all(struct hearth_store *store)
+{
+	u32 indices[HEARTH_EVICT_BATCH], i;
+	unsigned int count;
+
+	mutex_lock(&store->vms_lock);
+	while ((count = hearth_evict_choose(store, indices, U64_MAX, true))) {
+		hearth_map_sync(store, indices, count, false);
+		hearth_evict_finish(store, indices, count);
+	}
+	mutex_unlock(&store->vms_lock);
+	hearth_evict_left(store);
+
+	mutex_lock(&store->vms_lock);
+	for (i = 0; i < store->nr_extents; i++)
+		hearth_extent_free_leaf(store, i);
+	mutex_unlock(&store->vms_lock);
+}

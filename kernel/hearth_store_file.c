@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files as a source: the pages are those of the page cache, held while they
+ * are resident. Whether the file is still the one that it was is told by the
+ * version of its inode, which moves before the contents do.
+ */
+#include <linux/dax.h>
+#include <linux/delay.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/fsverity.h>
+#include <linux/iversion.h>
+#include <linux/pagemap.h>
+
+#include "hearth_device.h"
+#include "hearth_store.h"
+#include "hearth_vm.h"
+
+/* Read ahead of what is being mapped; a window doubles up to this. */
+#define HEARTH_READAHEAD_BYTES	SZ_16M
+
+/*
+ * Without versions a change shows in the time of the last one, which has the
+ * resolution of the tick. So that the next change is another time, a file that
+ * was changed just now gets that long to rest.
+ */
+#define HEARTH_CTIME_TICKS	2
+
+static bool hearth_file_is_versioned(const struct inode *inode)
+{
+	return IS_I_VERSION(inode);
+}
+
+static int hearth_file_check_source(struct inode *inode, struct address_space *mapping)
+{
+	if (!S_ISREG(inode->i_mode))
+		return -EINVAL;
+	/* Nothing to share, or nothing to read again once it is dropped. */
+	if (!mapping->a_ops->read_folio || IS_DAX(inode) || mapping_unevictable(mapping))
+		return -EOPNOTSUPP;
+	return 0;
+}
+
+int hearth_store_file_check(struct file *file)
+{
+	struct inode *inode = file->f_mapping->host;
+	int ret;
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EACCES;
+	if (!S_ISREG(file_inode(file)->i_mode))
+		return -EINVAL;
+	ret = hearth_file_check_source(inode, file->f_mapping);
+	if (ret)
+		return ret;
+	return i_size_read(inode) ? 0 : -EINVAL;
+}
+
+static bool hearth_file_changed(struct hearth_store *store)
+{
+	struct hearth_store_file *source = &store->file;
+	struct timespec64 ctime;
+
+	if (i_size_read(source->inode) != store->bytes)
+		return true;
+	if (hearth_file_is_versioned(source->inode))
+		return !inode_eq_iversion(source->inode, source->version);
+
+	ctime = inode_get_ctime(source->inode);
+	return !timespec64_equal(&ctime, &source->ctime);
+}
+
+/* Who changed it within this tick could do so again without a trace. */
+static void hearth_file_let_rest(struct inode *inode)
+{
+	struct timespec64 now, ctime;
+	int i;
+
+	for (i = 0; i < 2 * HEARTH_CTIME_TICKS; i++) {
+		ktime_get_coarse_real_ts64(&now);
+		ctime = inode_get_ctime(inode);
+		if (timespec64_to_ns(&now) - timespec64_to_ns(&ctime) >
+		    HEARTH_CTIME_TICKS * TICK_NSEC)
+			return;
+		msleep(jiffies_to_msecs(1));
+	}
+}
+
+static void hearth_file_read_version(struct hearth_store_file *source)
+{
+	if (hearth_file_is_versioned(source->inode)) {
+		source->version = inode_query_iversion(source->inode);
+		return;
+	}
+	hearth_file_let_rest(source->inode);
+	source->ctime = inode_get_ctime(source->inode);
+}
+
+/* Two files with the same digest are the same bytes, and stay so. */
+static void hearth_file_read_digest(struct hearth_store_file *source)
+{
+	u8 digest[FS_VERITY_MAX_DIGEST_SIZE], alg = 0;
+	int bytes;
+
+	BUILD_BUG_ON(sizeof(source->digest) < sizeof(digest) + 1);
+
+	bytes = IS_VERITY(source->inode) ?
+		fsverity_get_digest(source->inode, digest, &alg, NULL) : 0;
+	if (bytes <= 0)
+		return;
+	source->digest[0] = alg;
+	memcpy(source->digest + 1, digest, bytes);
+	source->digest_bytes = bytes + 1;
+}
+
+/* One folio, with the file read ahead as for a program that reads it in order. */
+static struct folio *hearth_file_get_folio(struct file *file, struct file_ra_state *ra,
+					   pgoff_t index, unsigned int left)
+{
+	struct address_space *mapping = file->f_mapping;
+	struct folio *folio;
+
+	folio = filemap_get_folio(mapping, index);
+	if (IS_ERR(folio)) {
+		/* In order, wherever we begin. */
+		ra->prev_pos = ((loff_t)index << PAGE_SHIFT) - 1;
+		page_cache_sync_readahead(mapping, ra, file, index, left);
+	} else {
+		if (folio_test_readahead(folio))
+			page_cache_async_readahead(mapping, ra, file, folio, left);
+		folio_put(folio);
+	}
+	return read_mapping_folio(mapping, index, file);
+}
+
+static int hearth_file_read(struct hearth_store *store, u32 index, struct page **pages,
+			    unsigned int count, struct file_ra_state *ra)
+{
+	pgoff_t first = (pgoff_t)index << (HEARTH_EXTENT_SHIFT - PAGE_SHIFT);
+	unsigned int i = 0, n;
+	struct folio *folio;
+
+	ra->ra_pages = HEARTH_READAHEAD_BYTES >> PAGE_SHIFT;
+	while (i < count) {
+		folio = hearth_file_get_folio(store->file.file, ra, first + i, count - i);
+		if (IS_ERR(folio))
+			goto err_put;
+
+		n = min_t(pgoff_t, count - i, folio_next_index(folio) - (first + i));
+		folio_ref_add(folio, n - 1);
+		while (n--) {
+			pages[i] = folio_file_page(folio, first + i);
+			i++;
+		}
+		cond_resched();
+	}
+	return 0;
+
+err_put:
+	while (i--)
+		put_page(pages[i]);
+	return PTR_ERR(folio) == -ENOMEM ? -ENOMEM : -EIO;
+}
+
+static void hearth_file_forget(struct hearth_store *store, u32 index)
+{
+	pgoff_t first = (pgoff_t)index << (HEARTH_EXTENT_SHIFT - PAGE_SHIFT);
+
+	invalidate_mapping_pages(store->file.file->f_mapping, first,
+				 first + HEARTH_EXTENT_PAGES - 1);
+}
+
+static void hearth_file_free(struct hearth_store *store)
+{
+	if (store->file.file)
+		fput(store->file.file);
+}
+
+static const struct hearth_store_ops hearth_file_ops = {
+	.name = "file",
+	.dir = DMA_TO_DEVICE,
+	.read = hearth_file_read,
+	.changed = hearth_file_changed,
+	.forget = hearth_file_forget,
+	.free = hearth_file_free,
+};
+
+int hearth_store_file_init(struct hearth_store *store, struct file *file)
+{
+	struct inode *inode = file->f_mapping->host;
+
+	store->ops = &hearth_file_ops;
+	store->file.file = get_file(file);
+	store->file.inode = inode;
+	hearth_file_read_version(&store->file);
+	hearth_file_read_digest(&store->file);
+	store->bytes = i_size_read(inode);
+
+	/*
+	 * After the version was read: who opens it for writing later moves the
+	 * version with the first write. One who has a writable mapping already
+	 * might not.
+	 */
+	if (atomic_read(&inode->i_writecount) > 0)
+		return -ETXTBSY;
+	if (!store->bytes)
+		return -EINVAL;
+	if (store->bytes > hearth_vm_end(store->hdev))
+		return -EFBIG;
+	return 0;
+}
+
+bool hearth_store_file_is(const struct hearth_store *store, const struct hearth_store *other)
+{
+	const struct hearth_store_file *a = &store->file, *b = &other->file;
+
+	if (a->inode == b->inode)
+		return true;
+	return a->digest_bytes && a->digest_bytes == b->digest_bytes &&
+	       store->bytes == other->bytes && !memcmp(a->digest, b->digest, a->digest_bytes);
+}
