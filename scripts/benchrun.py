@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The engines of bench-cpu: each runs as a process of its own, as its users run it."""
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -13,8 +14,19 @@ PROMPT = 'once upon a time'
 PROCESS_SECONDS = 900
 
 
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
 class Failure(Exception):
     """Said without a traceback."""
+
+
+def start(command, **kw):
+    """A process in a session of its own, that ends when we do, however that is."""
+    def child():
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=child, **kw)
 
 
 def finish(process):
@@ -25,11 +37,10 @@ def finish(process):
         process.wait()
 
 
-def output_of(command, seconds=PROCESS_SECONDS, env=None):
+def output_of(command, seconds=PROCESS_SECONDS):
     """stdout of a command that must succeed."""
     with tempfile.TemporaryFile() as err:
-        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
-                             start_new_session=True, env=dict(os.environ, **(env or {})))
+        p = start(command, stdout=subprocess.PIPE, stderr=err)
         try:
             out, _ = p.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
@@ -45,13 +56,12 @@ def output_of(command, seconds=PROCESS_SECONDS, env=None):
 
 def first_output(command, seconds=PROCESS_SECONDS):
     """Seconds from the start of a command to its first byte on stdout; it must succeed."""
-    start = time.monotonic()
+    began = time.monotonic()
     with tempfile.TemporaryFile() as err:
-        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=err,
-                             start_new_session=True)
+        p = start(command, stdout=subprocess.PIPE, stderr=err)
         try:
             ready, _, _ = select.select([p.stdout], [], [], seconds)
-            took = time.monotonic() - start
+            took = time.monotonic() - began
             if not ready or not os.read(p.stdout.fileno(), 1):
                 raise Failure(f'{os.path.basename(command[0])} printed no token')
             p.communicate(timeout=seconds)
@@ -117,7 +127,7 @@ class LlamaCpp:
 @contextlib.contextmanager
 def stolen_core():
     """One busy thread of somebody else's."""
-    p = subprocess.Popen(['sh', '-c', 'while :; do :; done'], start_new_session=True)
+    p = start(['sh', '-c', 'while :; do :; done'])
     try:
         yield
     finally:
