@@ -330,8 +330,11 @@ static int unmap_dir(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 v
 		va += n;
 		bytes -= n;
 	}
-	if (dir && !dir->used)
+	if (dir && !dir->used) {
+		/* Extents that were not resident left nothing else to flush. */
+		hearth_mmu_add_stale(mmu, va - PAGE_BYTES, va);
 		table_cut(mmu, mmu->root, i);
+	}
 	return ret;
 }
 

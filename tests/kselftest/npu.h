@@ -98,7 +98,7 @@ int npu_ctx_run(struct npu_ctx *ctx, size_t bytes, uint64_t timeout_ns);
 int npu_ctl(const char *command, char *answer, size_t bytes);
 int npu_inject(const char *what);
 
-/* One line to the machine: "unplug" or "plug". */
+/* One line to the machine: "unplug", "plug", "throttle BYTES_PER_SECOND" of reads. */
 int npu_host(const char *wish);
 
 /* A number behind @key in the fdinfo of @fd, or in a debugfs file; -ENOENT. */

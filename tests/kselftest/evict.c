@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+/* Eviction: what is asked for, nothing in use, and nobody sees what was there. */
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "harness.h"
+#include "weights.h"
+
+#define PATH	WEIGHTS_FOLDER "/weights"
+#define BYTES	(3 * WEIGHTS_EXTENT + 99)
+#define SEED	11
+
+/* Of kill -9. Slow machines do what they can in that time. */
+#define KILLS		1000
+#define KILL_SECONDS	100
+
+FIXTURE(evict)
+{
+	struct weights w;
+};
+
+FIXTURE_SETUP(evict)
+{
+	char path[64];
+
+	if (weights_scratch())
+		SKIP("no " WEIGHTS_FOLDER);
+	if (npu_path(path, sizeof(path)))
+		SKIP("no NPU");
+	if (npu_debugfs("objects", "stores") < 0)
+		SKIP("no debugfs");
+	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
+	ASSERT_EQ(weights_open(&self->w, PATH), 0);
+	ASSERT_EQ(weights_run(&self->w), 0);
+	ASSERT_TRUE(weights_are(&self->w, SEED));
+}
+
+FIXTURE_TEARDOWN(evict)
+{
+	rig_gate_open();
+	weights_close(&self->w);
+	unlink(PATH);
+}
+
+static int64_t extents(void)
+{
+	return npu_debugfs("objects", "extents");
+}
+
+TEST_F(evict, what_was_asked_for)
+{
+	ASSERT_EQ(extents(), 4);
+	ASSERT_EQ(weights_evict(0), 0);
+	EXPECT_EQ(extents(), 4);
+	ASSERT_EQ(weights_evict(1), 0);
+	EXPECT_EQ(extents(), 3);
+	ASSERT_EQ(weights_evict(WEIGHTS_EXTENT), 0);
+	EXPECT_EQ(extents(), 2);
+	EXPECT_EQ(weights_stat("dropped"), 2 * (int64_t)WEIGHTS_EXTENT);
+	ASSERT_EQ(weights_shrink(WEIGHTS_EXTENT + NPU_PAGE), 0);
+	EXPECT_EQ(extents(), 0);
+	ASSERT_EQ(weights_evict(WEIGHTS_EXTENT), 0);
+	EXPECT_EQ(extents(), 0);
+	EXPECT_EQ(weights_run(&self->w), 0);
+	EXPECT_TRUE(weights_are(&self->w, SEED));
+}
+
+TEST_F(evict, pages_leave_the_page_cache)
+{
+	uint8_t resident[4] = { 0 };
+	void *p = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, self->w.file, 0);
+
+	ASSERT_NE(p, MAP_FAILED);
+	ASSERT_EQ(weights_shrink(BYTES), 0);
+	ASSERT_EQ(mincore(p, 4 * NPU_PAGE, resident), 0);
+	EXPECT_EQ(resident[0] & 1, 1);
+	ASSERT_EQ(weights_run(&self->w), 0);
+	ASSERT_EQ(weights_evict(BYTES), 0);
+	ASSERT_EQ(mincore(p, 4 * NPU_PAGE, resident), 0);
+	EXPECT_EQ(resident[0] & 1, 0);
+	EXPECT_EQ(resident[3] & 1, 0);
+	munmap(p, BYTES);
+}
+
+TEST_F(evict, nothing_in_use)
+{
+	struct weights *w = &self->w;
+
+	if (npu_inject("slow=5"))
+		SKIP("no control channel");
+	ASSERT_EQ(weights_submit(w), 0);
+	EXPECT_TRUE(RIG_UNTIL(*(volatile uint8_t *)(w->out + 1) == weights_byte(SEED, 1), 10));
+	EXPECT_EQ(weights_stat("droppable"), 0);
+	ASSERT_EQ(weights_evict(BYTES), 0);
+	ASSERT_EQ(weights_shrink(BYTES), 0);
+	EXPECT_EQ(extents(), 4);
+	EXPECT_EQ(npu_syncobj_wait(w->ctx.fd, w->ctx.syncobj, 0, 0), -ETIME);
+	rig_gate_open();
+	ASSERT_EQ(weights_wait(w), 0);
+	EXPECT_TRUE(weights_are(w, SEED));
+
+	/* From when its fence has signalled. */
+	EXPECT_GT(weights_stat("droppable"), (int64_t)BYTES);
+	ASSERT_EQ(weights_evict(BYTES), 0);
+	EXPECT_EQ(extents(), 0);
+}
+
+/* Whoever waits for something else, perhaps for ever, keeps no memory. */
+TEST_F(evict, a_job_that_waits_is_no_use)
+{
+	struct weights *w = &self->w;
+	struct npu_ctx other = { 0 };
+	struct drm_hearth_sync syncs[2];
+	int gate, fd = w->ctx.fd;
+	size_t n;
+
+	gate = npu_syncobj_create(fd, false);
+	ASSERT_GT(gate, 0);
+	ASSERT_EQ(npu_ctx_init(&other, fd, DRM_HEARTH_QUEUE_NORMAL), 0);
+	if (rig_gate_shut(&other, gate, 0))
+		SKIP("no control channel");
+
+	syncs[0] = npu_wait(gate, 0);
+	syncs[1] = npu_signal(w->ctx.syncobj, 0);
+	n = npu_cmd_copy(w->ctx.stream, WEIGHTS_OUT_VA, WEIGHTS_VA, 64);
+	ASSERT_EQ(npu_submit(fd, w->ctx.queue, w->ctx.stream_va, n, syncs, 2), 0);
+	ASSERT_EQ(weights_evict(BYTES), 0);
+	EXPECT_EQ(extents(), 0);
+	EXPECT_EQ(npu_syncobj_wait(w->ctx.fd, w->ctx.syncobj, 0, 0), -ETIME);
+
+	rig_gate_open();
+	ASSERT_EQ(weights_wait(w), 0);
+	EXPECT_EQ(w->out[1], weights_byte(SEED, 1));
+	EXPECT_EQ(extents(), 4);
+}
+
+/* The NPU forgets where an extent was, in each address space that had it. */
+TEST_F_TIMEOUT(evict, a_hundred_times, 120)
+{
+	struct weights second, *all[] = { &self->w, &second };
+	int i, k;
+
+	ASSERT_EQ(weights_open(&second, PATH), 0);
+	for (i = 0; i < 50; i++) {
+		for (k = 0; k < 2; k++) {
+			if (i % 3)
+				ASSERT_EQ(weights_evict((i % 5) * WEIGHTS_EXTENT), 0);
+			else
+				ASSERT_EQ(weights_shrink(BYTES), 0);
+			ASSERT_EQ(weights_run(all[k]), 0);
+			ASSERT_TRUE(weights_are(all[k], SEED));
+		}
+	}
+	weights_close(&second);
+}
+
+/* Binds and unbinds meet evictions. */
+TEST_F_TIMEOUT(evict, binds_meanwhile, 120)
+{
+	struct npu_ctx *ctx = &self->w.ctx;
+	uint64_t end = rig_now_ns() + 3 * NPU_SECOND;
+	int evictor = fork();
+
+	ASSERT_GE(evictor, 0);
+	if (!evictor) {
+		while (rig_now_ns() < end)
+			weights_shrink((rand() % 5) * WEIGHTS_EXTENT);
+		_exit(0);
+	}
+	while (rig_now_ns() < end) {
+		ASSERT_EQ(npu_unmap(ctx->fd, ctx->vm, WEIGHTS_VA, 4 * WEIGHTS_EXTENT), 0);
+		ASSERT_EQ(npu_map(ctx->fd, ctx->vm, self->w.bo, 0, WEIGHTS_VA, 4 * WEIGHTS_EXTENT,
+				  DRM_HEARTH_BIND_READONLY), 0);
+		ASSERT_EQ(weights_run(&self->w), 0);
+		ASSERT_TRUE(weights_are(&self->w, SEED));
+	}
+	waitpid(evictor, NULL, 0);
+}
+
+static void load_for_ever(void)
+{
+	struct weights w;
+
+	for (;;) {
+		if (weights_open(&w, PATH) || weights_run(&w))
+			_exit(1);
+		weights_close(&w);
+	}
+}
+
+/* At any point of loading, running, evicting, restoring. */
+TEST_F_TIMEOUT(evict, killed_at_any_point, KILL_SECONDS + 60)
+{
+	uint64_t end = rig_now_ns() + KILL_SECONDS * NPU_SECOND;
+	int i, status, wrong = 0;
+	pid_t pid;
+
+	srand(1);
+	weights_close(&self->w);
+	for (i = 0; i < KILLS && rig_now_ns() < end; i++) {
+		const struct timespec nap = { .tv_nsec = rand() % 40 * 1000000 };
+
+		fflush(stdout);
+		pid = fork();
+		ASSERT_GE(pid, 0);
+		if (!pid)
+			load_for_ever();
+		nanosleep(&nap, NULL);
+		if (i % 2)
+			weights_shrink((rand() % 5) * WEIGHTS_EXTENT);
+		else
+			weights_evict((rand() % 5) * WEIGHTS_EXTENT);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(waitpid(pid, &status, 0), pid);
+		wrong += !WIFSIGNALED(status);
+	}
+	printf("# killed %d times\n", i);
+	EXPECT_EQ(wrong, 0);
+	EXPECT_EQ(rig_idle(), 0);
+	ASSERT_EQ(weights_open(&self->w, PATH), 0);
+	EXPECT_EQ(weights_run(&self->w), 0);
+	EXPECT_TRUE(weights_are(&self->w, SEED));
+}
+
+TEST(nothing_is_left)
+{
+	if (npu_debugfs("objects", "stores") < 0)
+		SKIP("no debugfs");
+	EXPECT_EQ(rig_idle(), 0);
+}
+
+TEST_HARNESS_MAIN
