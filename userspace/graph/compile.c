@@ -212,3 +212,22 @@ int hearth_compile(struct hearth_graph *g, struct hearth_device *dev,
 	*program = c.p;
 	return 0;
 }
+
+int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
+			 struct hearth_program_info *info)
+{
+	struct hearth_program p = { .dev = dev };
+	struct hg_compile c = { .g = g, .p = &p };
+	int ret = hg_lower(&c.l, g, NULL);
+
+	if (!ret)
+		ret = decide_engines(&c);
+	if (!ret)
+		ret = hg_measure(&c);
+	p.info.n_ops = c.l.stream.n_cmds;
+	for (uint32_t i = 0; i < c.l.stream.n_cmds; i++)
+		p.info.n_device_ops += !c.l.stream.cmds[i].on_cpu;
+	free(c.life);
+	hg_lower_free(&c.l);
+	return ret ? ret : hearth_opts_give(info, &p.info, sizeof(p.info), "hearth_program_info");
+}

@@ -33,6 +33,9 @@ int hg_make_activations(struct hg_compile *c);
 /* Constants and command stream; all addresses are known afterwards. */
 int hg_make_fixed(struct hg_compile *c);
 
+/* After the lowering: fill the sizes of c->p->info without any of the above. */
+int hg_measure(struct hg_compile *c);
+
 /* The address of what @ref means */
 uint64_t hg_address(const struct hg_compile *c, struct hg_ref ref);
 

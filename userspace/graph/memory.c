@@ -51,21 +51,23 @@ static void find_lives(struct hg_compile *c)
 	}
 }
 
-int hg_make_activations(struct hg_compile *c)
+static int plan_activations(struct hg_compile *c)
 {
-	struct hearth_program *p = c->p;
-	uint64_t bytes;
-	int ret;
-
 	c->life = calloc(c->l.n_values + 1, sizeof(*c->life));
 	if (!c->life)
 		return no_memory();
 	find_lives(c);
-	ret = hg_plan(c->life, c->l.n_values, &bytes, NULL);
-	if (ret || !bytes)
+	return hg_plan(c->life, c->l.n_values, &c->p->info.activation_bytes, NULL);
+}
+
+int hg_make_activations(struct hg_compile *c)
+{
+	struct hearth_program *p = c->p;
+	int ret = plan_activations(c);
+
+	if (ret || !p->info.activation_bytes)
 		return ret;
-	p->info.activation_bytes = bytes;
-	return hearth_buffer_create(p->dev, bytes, NULL, &p->activations);
+	return hearth_buffer_create(p->dev, p->info.activation_bytes, NULL, &p->activations);
 }
 
 static const struct hg_port *shared_state(const struct hg_compile *c, const struct hg_tensor *t)
@@ -396,6 +398,31 @@ int hg_make_fixed(struct hg_compile *c)
 	       c->l.stream.bytes);
 	p->stream = (uint8_t *)hearth_buffer_data(p->fixed) + consts;
 out:
+	free(used);
+	free(offset);
+	return ret;
+}
+
+/* What would be made, without making it. */
+int hg_measure(struct hg_compile *c)
+{
+	bool *used = calloc(c->l.n_consts + 1, sizeof(*used));
+	uint64_t *offset = calloc(c->l.n_consts + 1, sizeof(*offset));
+	int ret = used && offset ? count_weights(c) : no_memory();
+
+	for (uint32_t i = 0; i < c->g->n_tensors; i++) {
+		const struct hg_tensor *t = &c->g->tensors[i];
+
+		if (t->role == HEARTH_TENSOR_STATE)
+			c->p->info.state_bytes += round_up(t->bytes, HG_VALUE_ALIGN);
+	}
+	if (!ret)
+		ret = plan_activations(c);
+	if (!ret) {
+		mark_used(c, used);
+		layout_consts(c, used, offset);
+		c->p->info.stream_bytes = c->l.stream.bytes;
+	}
 	free(used);
 	free(offset);
 	return ret;

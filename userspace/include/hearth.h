@@ -930,6 +930,17 @@ struct hearth_program_info {
 HEARTH_API int hearth_program_get_info(const struct hearth_program *program,
 				       struct hearth_program_info *info);
 
+/**
+ * hearth_graph_measure() - what a program of @graph would take
+ * @info: All but the segments; activation, constant and stream bytes make up
+ *	the scratch_bytes of a struct hearth_demand.
+ *
+ * Allocates none of it. Errors as hearth_compile().
+ */
+HEARTH_API int hearth_graph_measure(struct hearth_graph *graph,
+				    struct hearth_device *dev,
+				    struct hearth_program_info *info);
+
 /** struct hearth_op_report - one command, as explain tells it */
 struct hearth_op_report {
 	/** name: Of the op, as given or as in the file. */
@@ -984,14 +995,34 @@ struct hearth_llm_opts {
 	enum hearth_kv_type kv_type;
 	/** model: As in struct hearth_compile_opts. */
 	const struct hearth_model_opts *model;
+	/** no_admit: Open it also if hearth_admit() says that it does not fit. */
+	bool no_admit;
+	/** admit_wait_ns: Longest wait for others to make room; 0 = none. */
+	uint64_t admit_wait_ns;
 	size_t :0;
 };
 
 /**
+ * hearth_llm_demand() - what hearth_llm_open() with these options would take
+ * @demand: Filled; its weights_fd is given only if @file_fd is.
+ * @file_fd: Returned if not NULL: the model's file, the caller's to close.
+ *
+ * For hearth_admit(). Reads the file's header alone. Errors as
+ * hearth_llm_open().
+ */
+HEARTH_API int hearth_llm_demand(const char *path, struct hearth_device *dev,
+				 const struct hearth_llm_opts *opts,
+				 struct hearth_demand *demand, int *file_fd);
+
+/**
  * hearth_llm_open() - open a GGUF file on a device
  *
+ * On an NPU hearth_admit() is asked before: what does not fit is refused in its
+ * words, with -EDQUOT if it never will and -EBUSY if not now.
+ *
  * Errors: -EINVAL broken file, -EOPNOTSUPP an architecture, tokenizer or type
- * that Hearth lacks (the message has the list), -ENOMEM.
+ * that Hearth lacks (the message has the list), -ENOMEM, and what
+ * hearth_model_open() gives.
  */
 HEARTH_API int hearth_llm_open(const char *path, struct hearth_device *dev,
 			       const struct hearth_llm_opts *opts,

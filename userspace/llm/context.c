@@ -53,15 +53,27 @@ static int add_runner(struct hearth_llm *llm, uint32_t rows)
 	return ret;
 }
 
-/* One row, then the batch divided by 4 again and again, the least first. */
-static int create_runners(struct hearth_llm *llm, uint32_t batch)
+/* The batch, then divided by 4 again and again, and at last one row. */
+static unsigned int pick_sizes(const struct hearth_llm *llm, uint32_t sizes[LLM_RUNNERS])
 {
-	uint32_t sizes[LLM_RUNNERS - 1];
+	uint32_t batch = llm->opts.n_batch ? llm->opts.n_batch : BATCH_DEFAULT;
 	unsigned int n = 0;
-	int ret = add_runner(llm, 1);
 
+	if (batch > llm->n_ctx)
+		batch = llm->n_ctx;
 	for (; batch > 1 && n < LLM_RUNNERS - 1; batch /= BATCH_RATIO)
 		sizes[n++] = batch;
+	sizes[n++] = 1;
+	return n;
+}
+
+/* The least first: it owns what all share. */
+static int create_runners(struct hearth_llm *llm)
+{
+	uint32_t sizes[LLM_RUNNERS];
+	unsigned int n = pick_sizes(llm, sizes);
+	int ret = 0;
+
 	while (!ret && n--)
 		ret = add_runner(llm, sizes[n]);
 	return ret;
@@ -92,27 +104,61 @@ static int pick_kv_type(struct hearth_llm *llm, const struct hearth_llm_opts *op
 	}
 }
 
-int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
+int llm_context_init(struct hearth_llm *llm, struct hearth_device *dev,
 		     const struct hearth_llm_opts *opts)
 {
-	uint32_t batch = opts->n_batch ? opts->n_batch : BATCH_DEFAULT;
-	int ret = pick_kv_type(llm, opts);
-
-	if (ret)
-		return ret;
-
-	if (batch > BATCH_MAX)
+	if (opts->n_batch > BATCH_MAX)
 		return hearth_seterr(-EINVAL, "n_batch is %u: at most %u are possible",
-				     batch, BATCH_MAX);
+				     opts->n_batch, BATCH_MAX);
+	llm->dev = dev;
+	llm->opts = *opts;
+	return pick_kv_type(llm, opts);
+}
+
+int llm_context_open(struct hearth_llm *llm)
+{
+	int ret;
+
 	llm->fed = calloc(llm->n_ctx, sizeof(*llm->fed));
 	if (!llm->fed)
 		return hearth_seterr(-ENOMEM, "no memory for a context of %u tokens",
 				     llm->n_ctx);
-	llm->dev = dev;
-	llm->opts = *opts;
-	ret = create_runners(llm, batch < llm->n_ctx ? batch : llm->n_ctx);
+	ret = create_runners(llm);
 	/* it was the caller's, and the model is made */
 	llm->opts.model = NULL;
+	return ret;
+}
+
+static int measure(const struct hearth_llm *llm, uint32_t rows,
+		   struct hearth_program_info *info)
+{
+	struct llm_step step;
+	int ret = llm_build_step(llm->gguf, &llm->hp, rows, 1, llm->n_ctx, llm->kv_type,
+				 &step);
+
+	if (ret)
+		return ret;
+	ret = hearth_graph_measure(step.graph, llm->dev, info);
+	hearth_graph_destroy(step.graph);
+	return ret;
+}
+
+int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d)
+{
+	uint32_t sizes[LLM_RUNNERS];
+	unsigned int n = pick_sizes(llm, sizes);
+	int ret = 0;
+
+	d->scratch_bytes = 0;
+	while (!ret && n--) {
+		struct hearth_program_info info = { .sz = sizeof(info) };
+
+		ret = measure(llm, sizes[n], &info);
+		d->state_bytes = info.state_bytes;
+		/* a bound: later steps share some constants of the first */
+		d->scratch_bytes += info.activation_bytes + info.constant_bytes +
+				    info.stream_bytes;
+	}
 	return ret;
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "formats/gguf.h"
@@ -14,15 +17,21 @@
 
 #define MAX_CTX_DEFAULT	4096
 
-static int open_files(struct hearth_llm *llm, const char *path)
+static int open_file(struct hearth_llm *llm, const char *path)
 {
 	struct hearth_err err;
 	int ret = gguf_open(path, &llm->gguf, &err);
 
 	if (!ret)
 		ret = llm_hparams_read(llm->gguf, &llm->hp, &err);
-	if (!ret)
-		ret = tok_open(llm->gguf, &llm->tok, &err);
+	return ret ? hearth_seterr(ret, "%s: %s", path, err.msg) : 0;
+}
+
+static int open_tokenizer(struct hearth_llm *llm, const char *path)
+{
+	struct hearth_err err;
+	int ret = tok_open(llm->gguf, &llm->tok, &err);
+
 	if (ret)
 		return hearth_seterr(ret, "%s: %s", path, err.msg);
 	if ((uint32_t)tok_n_vocab(llm->tok) != llm->hp.n_vocab)
@@ -45,8 +54,9 @@ static int pick_ctx(struct hearth_llm *llm, uint32_t wanted)
 	return 0;
 }
 
-int hearth_llm_open(const char *path, struct hearth_device *dev,
-		    const struct hearth_llm_opts *opts, struct hearth_llm **out)
+/* The file and the options: all that can be known without memory for it. */
+static int begin(const char *path, struct hearth_device *dev,
+		 const struct hearth_llm_opts *opts, struct hearth_llm **out)
 {
 	HEARTH_OPTS_LOCAL(hearth_llm_opts, o, opts, ret);
 	struct hearth_llm *llm;
@@ -56,11 +66,96 @@ int hearth_llm_open(const char *path, struct hearth_device *dev,
 	llm = calloc(1, sizeof(*llm));
 	if (!llm)
 		return hearth_seterr(-ENOMEM, "no memory for a model");
-	ret = open_files(llm, path);
+	ret = open_file(llm, path);
 	if (!ret)
 		ret = pick_ctx(llm, o.n_ctx);
 	if (!ret)
-		ret = llm_context_open(llm, dev, &o);
+		ret = llm_context_init(llm, dev, &o);
+	if (ret)
+		hearth_llm_close(llm);
+	else
+		*out = llm;
+	return ret;
+}
+
+static int fill_demand(const struct hearth_llm *llm, struct hearth_demand *d)
+{
+	HEARTH_OPTS_LOCAL(hearth_model_opts, model, llm->opts.model, ret);
+	struct stat st;
+
+	if (ret)
+		return ret;
+	if (fstat(gguf_fd(llm->gguf), &st))
+		return hearth_seterr(-errno, "weights file: %s", strerror(errno));
+	d->weights_bytes = st.st_size;
+	d->model_class = model.model_class;
+	return llm_context_demand(llm, d);
+}
+
+int hearth_llm_demand(const char *path, struct hearth_device *dev,
+		      const struct hearth_llm_opts *opts, struct hearth_demand *demand,
+		      int *file_fd)
+{
+	struct hearth_demand d = { .sz = sizeof(d) };
+	struct hearth_llm *llm;
+	int ret = begin(path, dev, opts, &llm);
+
+	if (ret)
+		return ret;
+	ret = fill_demand(llm, &d);
+	if (!ret && file_fd) {
+		d.has_weights_fd = true;
+		d.weights_fd = fcntl(gguf_fd(llm->gguf), F_DUPFD_CLOEXEC, 0);
+		if (d.weights_fd < 0)
+			ret = hearth_seterr(-errno, "%s: %s", path, strerror(errno));
+		*file_fd = d.weights_fd;
+	}
+	if (!ret)
+		ret = hearth_opts_give(demand, &d, sizeof(d), "hearth_demand");
+	hearth_llm_close(llm);
+	return ret;
+}
+
+/*
+ * Nobody shall learn by being killed that it does not fit. Where no driver
+ * keeps the books an estimate is no reason to refuse.
+ */
+static int admit(const struct hearth_llm *llm)
+{
+	HEARTH_OPTS_LOCAL(hearth_model_opts, model, llm->opts.model, ret);
+	struct hearth_device_info info = { .sz = sizeof(info) };
+	struct hearth_demand d = { .sz = sizeof(d) };
+	struct hearth_answer a = { .sz = sizeof(a) };
+	HEARTH_OPTS(hearth_admit_opts, o, .wait_ns = llm->opts.admit_wait_ns);
+
+	if (!ret)
+		ret = hearth_device_get_info(llm->dev, &info);
+	/* who brings a reservation was promised the memory */
+	if (ret || !info.max_models || llm->opts.no_admit || model.has_reservation)
+		return ret;
+	ret = fill_demand(llm, &d);
+	d.has_weights_fd = true;
+	d.weights_fd = gguf_fd(llm->gguf);
+	if (!ret)
+		ret = hearth_admit(llm->dev, &d, &o, &a);
+	if (ret || a.verdict <= HEARTH_ADMIT_AFTER_DROP)
+		return ret;
+	return hearth_seterr(a.verdict == HEARTH_ADMIT_NEVER ? -EDQUOT : -EBUSY, "%s", a.text);
+}
+
+int hearth_llm_open(const char *path, struct hearth_device *dev,
+		    const struct hearth_llm_opts *opts, struct hearth_llm **out)
+{
+	struct hearth_llm *llm;
+	int ret = begin(path, dev, opts, &llm);
+
+	if (ret)
+		return ret;
+	ret = open_tokenizer(llm, path);
+	if (!ret)
+		ret = admit(llm);
+	if (!ret)
+		ret = llm_context_open(llm);
 	if (!ret) {
 		llm->sampler = llm_sampler_create(llm->hp.n_vocab);
 		if (!llm->sampler)

@@ -49,9 +49,13 @@ struct hearth_llm {
 	struct llm_sampler *sampler;
 };
 
-/* Compile the steps, and the way back; 0, or -errno with the message set. */
-int llm_context_open(struct hearth_llm *llm, struct hearth_device *dev,
+/* Check and keep the options; 0, or -errno with the message set. */
+int llm_context_init(struct hearth_llm *llm, struct hearth_device *dev,
 		     const struct hearth_llm_opts *opts);
+/* Fill state_bytes and scratch_bytes: what the next would take. */
+int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d);
+/* Compile the steps, and the way back; 0, or -errno with the message set. */
+int llm_context_open(struct hearth_llm *llm);
 void llm_context_close(struct hearth_llm *llm);
 
 #endif

@@ -11,6 +11,9 @@ static const struct {
 	const char *what;
 } verbs[] = {
 	{ "run", cmd_run, "stream text from a GGUF model" },
+	{ "ps", cmd_ps, "list the models in memory" },
+	{ "top", cmd_top, "watch who uses the NPU and its memory" },
+	{ "admit", cmd_admit, "tell whether a model would fit, before it is loaded" },
 	{ "bench", cmd_bench, "measure the speed of a GGUF model, and of this machine" },
 	{ "classify", cmd_classify, "run a TFLite classifier on a picture" },
 	{ "perplexity", cmd_perplexity, "tell how well a model foresees a text" },

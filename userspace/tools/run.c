@@ -18,6 +18,9 @@ enum {
 	OPT_CTX,
 	OPT_BATCH,
 	OPT_KV,
+	OPT_CLASS,
+	OPT_KEEP_ALIVE,
+	OPT_NO_ADMIT,
 	OPT_IGNORE_EOS,
 	OPT_IDS,
 	OPT_DIGEST,
@@ -65,6 +68,11 @@ static const struct argp_option options[] = {
 	  "positions of the KV cache (default: the model's, at most 4096)", 3 },
 	{ "batch", OPT_BATCH, "N", 0, "prompt tokens of the largest step (default: 256)", 3 },
 	{ "kv", OPT_KV, "TYPE", 0, "type of the KV cache: f16 (default), f32, q8_0", 3 },
+	{ "class", OPT_CLASS, "NAME", 0,
+	  "how dearly the model is kept: droppable, normal (default), protected, pinned", 3 },
+	{ "keep-alive", OPT_KEEP_ALIVE, "TIME", 0,
+	  "how long after its last use: 5m (default), 300, 1h30m, 0 for not at all, -1 for ever", 3 },
+	{ "no-admit", OPT_NO_ADMIT, NULL, 0, "try it even if it does not fit", 3 },
 	{ "shift", OPT_SHIFT, NULL, 0,
 	  "when the context is full, forget the first half and go on", 3 },
 	{ "keep", OPT_KEEP, "N", 0, "with --shift: but never the first N tokens (default: 0)", 3 },
@@ -182,6 +190,15 @@ static error_t parse_other(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_KV:
 		a->llm.kv_type = parse_kv(state, arg);
+		return 0;
+	case OPT_CLASS:
+		parse_class(state, arg, &a->keep);
+		return 0;
+	case OPT_KEEP_ALIVE:
+		parse_keep_alive(state, arg, &a->keep);
+		return 0;
+	case OPT_NO_ADMIT:
+		a->llm.no_admit = true;
 		return 0;
 	case 'q':
 		a->quiet = true;
@@ -337,17 +354,19 @@ static size_t feed_prompt(const struct run_args *a, struct hearth_llm *llm, cons
 	return n;
 }
 
-static void print_model(const struct hearth_llm_info *i,
+static void print_model(const struct hearth_llm_info *i, struct hearth_llm *llm,
 			const struct hearth_device *dev)
 {
 	struct hearth_device_info d = { .sz = sizeof(d) };
+	struct hearth_program_info p = { .sz = sizeof(p) };
 
 	hearth_device_get_info(dev, &d);
+	hearth_program_get_info(hearth_llm_program(llm), &p);
 	fprintf(stderr, "model:   %s (%s), %u layers, context %u\n", i->name,
 		i->arch, i->n_layer, i->n_ctx);
-	fprintf(stderr, "memory:  weights %llu bytes (%s), KV %s, activations %s\n",
-		(unsigned long long)i->weights_bytes,
-		human_bytes(i->weights_bytes), human_bytes(i->state_bytes),
+	fprintf(stderr, "memory:  weights %llu bytes (%s, %s), KV %s, activations %s\n",
+		(unsigned long long)i->weights_bytes, human_bytes(i->weights_bytes),
+		p.weights_shared ? "shared" : "copied", human_bytes(i->state_bytes),
 		human_bytes(i->activation_bytes));
 	fprintf(stderr, "device:  %s%s%s, CPU kernels %s, %u thread%s\n", d.name,
 		d.path ? " " : "", d.path ? d.path : "", d.isa, d.threads,
@@ -413,7 +432,7 @@ static int run_model(const struct run_args *a, const char *from_file, size_t len
 	s.n_ctx = info.n_ctx;
 	digest_init(&s.digest);
 	if (!a->quiet) {
-		print_model(&info, dev);
+		print_model(&info, llm, dev);
 		print_engines(hearth_llm_program(llm));
 	}
 	ret = a->chat ? talk(a, llm) : run_text(a, llm, from_file, len, &s);
@@ -427,6 +446,7 @@ int cmd_run(int argc, char **argv)
 		.format = { .sz = sizeof(a.format) },
 		.gen = { .sz = sizeof(a.gen) },
 		.llm = { .sz = sizeof(a.llm) },
+		.keep = { .sz = sizeof(a.keep) },
 	};
 	struct hearth_device *dev;
 	char *text = NULL;
@@ -434,6 +454,7 @@ int cmd_run(int argc, char **argv)
 	int ret = 1;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	a.llm.model = &a.keep;
 	if (a.file) {
 		text = read_text(a.file, &len);
 		if (!text)

@@ -19,6 +19,7 @@ struct run_args {
 	struct hearth_chat_opts format;
 	struct hearth_generate_opts gen;
 	struct hearth_llm_opts llm;
+	struct hearth_model_opts keep;
 	const char *stop[MAX_STOPS];
 	bool quiet;
 	bool ids;

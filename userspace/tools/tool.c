@@ -185,11 +185,11 @@ double now_seconds(void)
 const char *human_bytes(uint64_t bytes)
 {
 	static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	static char buf[4][32];
+	static char buf[8][32];
 	static unsigned int turn;
 	double x = bytes;
 	unsigned int u = 0;
-	char *p = buf[turn++ % 4];
+	char *p = buf[turn++ % 8];
 
 	while (x >= 1024 && u < 4) {
 		x /= 1024;
@@ -226,6 +226,43 @@ char *read_text(const char *path, size_t *len)
 	if (f && f != stdin)
 		fclose(f);
 	return text;
+}
+
+const char *human_keep_alive(int64_t ns)
+{
+	static char buf[4][32];
+	static unsigned int turn;
+	char *p = buf[turn++ % 4];
+	int64_t s = ns / 1000000000;
+	int n = 0;
+
+	if (ns == HEARTH_KEEP_FOREVER)
+		return "forever";
+	if (ns == HEARTH_KEEP_NONE)
+		return "none";
+	if (s == 0) {
+		snprintf(p, sizeof(buf[0]), "%lldms", (long long)ns / 1000000);
+		return p;
+	}
+	if (s >= 3600)
+		n += snprintf(p + n, sizeof(buf[0]) - n, "%lldh", (long long)s / 3600);
+	if (s / 60 % 60)
+		n += snprintf(p + n, sizeof(buf[0]) - n, "%lldm", (long long)s / 60 % 60);
+	if (s % 60)
+		snprintf(p + n, sizeof(buf[0]) - n, "%llds", (long long)s % 60);
+	return p;
+}
+
+void parse_class(struct argp_state *state, const char *arg, struct hearth_model_opts *o)
+{
+	if (hearth_class_parse(arg, &o->model_class))
+		argp_error(state, "--class: %s", hearth_errmsg());
+}
+
+void parse_keep_alive(struct argp_state *state, const char *arg, struct hearth_model_opts *o)
+{
+	if (hearth_keep_alive_parse(arg, &o->keep_alive_ns))
+		argp_error(state, "--keep-alive: %s", hearth_errmsg());
 }
 
 struct kind {

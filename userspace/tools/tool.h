@@ -15,6 +15,9 @@ int cmd_classify(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
+int cmd_ps(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_admit(int argc, char **argv);
 
 /* Options of every verb that opens a device. */
 struct device_args {
@@ -71,6 +74,13 @@ double now_seconds(void);
 
 /* "3.3 MiB" in one of a few static buffers. */
 const char *human_bytes(uint64_t bytes);
+
+/* "5m", "1h30m", "forever", "none" in one of a few static buffers. */
+const char *human_keep_alive(int64_t ns);
+
+/* Class of a model, keep-alive: exit by argp_error() if it is none. */
+void parse_class(struct argp_state *state, const char *arg, struct hearth_model_opts *o);
+void parse_keep_alive(struct argp_state *state, const char *arg, struct hearth_model_opts *o);
 
 /* Ops by kind, how many and on which engine. */
 int print_engines(const struct hearth_program *program);
