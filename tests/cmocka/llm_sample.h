@@ -25,6 +25,8 @@ struct spec {
 	float factor;
 	bool rope_freqs;
 	uint64_t q_rows, kv_rows;
+	/* what families have that llama has not */
+	bool fused, bias, qk_norm, post_norm;
 	/* keys behind those, without the architecture; without: left out */
 	struct {
 		const char *key;
@@ -41,6 +43,27 @@ static const struct spec good = {
 	.arch = "llama", .ctx = CTX, .embd = EMBD, .ff = FF, .layers = LAYERS,
 	.heads = HEADS, .heads_kv = 2, .rot = HEAD_DIM, .eps = 1e-5f, .base = 10000,
 	.q_rows = EMBD, .kv_rows = 2 * HEAD_DIM, .extra_cols = EMBD,
+};
+
+/* A head of 32 values, and all that each family has */
+static const struct spec families[] = {
+#define FAMILY(name, ...)								\
+	{ .arch = name, .ctx = CTX, .embd = EMBD, .ff = FF, .layers = LAYERS, .heads = 1,	\
+	  .heads_kv = 1, .rot = EMBD, .eps = 1e-5f, .base = 10000, .q_rows = EMBD,		\
+	  .kv_rows = EMBD, .extra_cols = EMBD, __VA_ARGS__ }
+	FAMILY("llama", .bias = true),
+	FAMILY("qwen2", .bias = true),
+	FAMILY("qwen3", .qk_norm = true),
+	FAMILY("phi3", .fused = true, .scaling = "longrope", .factor = 1,
+	       .more = { { "attention.sliding_window", GGUF_VT_U32, 9 },
+			 { "rope.scaling.attn_factor", GGUF_VT_F32, 1.25 } }),
+	FAMILY("gemma2", .post_norm = true,
+	       .more = { { "attention.sliding_window", GGUF_VT_U32, 9 },
+			 { "attn_logit_softcapping", GGUF_VT_F32, 2 },
+			 { "final_logit_softcapping", GGUF_VT_F32, 3 } }),
+	FAMILY("gemma3", .post_norm = true, .qk_norm = true, .scaling = "linear", .factor = 8,
+	       .more = { { "attention.sliding_window", GGUF_VT_U32, 9 },
+			 { "attention.sliding_window_pattern", GGUF_VT_U32, 2 } }),
 };
 
 static inline void sample_f32(struct bytes *b, const char *key, float v)
@@ -132,7 +155,7 @@ struct sample_data {
 };
 
 static inline void sample_tensor(struct bytes *b, struct sample_data *d, const char *name,
-		   uint64_t rows, uint64_t cols)
+				 uint64_t rows, uint64_t cols)
 {
 	uint64_t dims[2] = { cols, rows };
 
@@ -141,33 +164,65 @@ static inline void sample_tensor(struct bytes *b, struct sample_data *d, const c
 	d->n++;
 }
 
+static inline void layer_tensor(struct bytes *b, struct sample_data *d, uint32_t layer,
+				const char *name, uint64_t rows, uint64_t cols)
+{
+	char full[64];
+
+	snprintf(full, sizeof(full), "blk.%u.%s", layer, name);
+	sample_tensor(b, d, full, rows, cols);
+}
+
+static inline void write_attention(struct bytes *b, const struct spec *s, struct sample_data *d,
+				   uint32_t l)
+{
+	uint64_t dim = s->kv_rows / (s->heads_kv ? s->heads_kv : 1);
+
+	if (s->fused) {
+		layer_tensor(b, d, l, "attn_qkv.weight", s->q_rows + 2 * s->kv_rows, EMBD);
+	} else {
+		layer_tensor(b, d, l, "attn_q.weight", s->q_rows, EMBD);
+		layer_tensor(b, d, l, "attn_k.weight", s->kv_rows, EMBD);
+		layer_tensor(b, d, l, "attn_v.weight", s->kv_rows, EMBD);
+	}
+	if (s->bias) {
+		layer_tensor(b, d, l, "attn_q.bias", 1, s->q_rows);
+		layer_tensor(b, d, l, "attn_k.bias", 1, s->kv_rows);
+		layer_tensor(b, d, l, "attn_v.bias", 1, s->kv_rows);
+	}
+	if (s->qk_norm) {
+		layer_tensor(b, d, l, "attn_q_norm.weight", 1, dim);
+		layer_tensor(b, d, l, "attn_k_norm.weight", 1, dim);
+	}
+	layer_tensor(b, d, l, "attn_output.weight", EMBD, EMBD);
+}
+
+static inline void write_layer(struct bytes *b, const struct spec *s, struct sample_data *d,
+			       uint32_t l)
+{
+	layer_tensor(b, d, l, "attn_norm.weight", 1, EMBD);
+	write_attention(b, s, d, l);
+	if (s->post_norm)
+		layer_tensor(b, d, l, "post_attention_norm.weight", 1, EMBD);
+	layer_tensor(b, d, l, "ffn_norm.weight", 1, EMBD);
+	if (!s->fused)
+		layer_tensor(b, d, l, "ffn_gate.weight", FF, EMBD);
+	layer_tensor(b, d, l, "ffn_up.weight", s->fused ? 2 * FF : FF, EMBD);
+	layer_tensor(b, d, l, "ffn_down.weight", EMBD, FF);
+	if (s->post_norm)
+		layer_tensor(b, d, l, "post_ffw_norm.weight", 1, EMBD);
+}
+
 static inline void write_tensors(struct bytes *b, const struct spec *s, struct sample_data *d)
 {
-	char n[64];
-
 	sample_tensor(b, d, "token_embd.weight", VOCAB, EMBD);
 	sample_tensor(b, d, "output_norm.weight", 1, EMBD);
 	if (s->rope_freqs)
 		sample_tensor(b, d, "rope_freqs.weight", 1, HEAD_DIM / 2);
 	if (s->extra)
 		sample_tensor(b, d, s->extra, 1, s->extra_cols);
-	for (uint32_t l = 0; l < LAYERS && l < s->layers; l++) {
-		const struct {
-			const char *name;
-			uint64_t rows, cols;
-		} w[] = {
-			{ "attn_norm", 1, EMBD }, { "attn_q", s->q_rows, EMBD },
-			{ "attn_k", s->kv_rows, EMBD }, { "attn_v", s->kv_rows, EMBD },
-			{ "attn_output", EMBD, EMBD }, { "ffn_norm", 1, EMBD },
-			{ "ffn_gate", FF, EMBD }, { "ffn_up", FF, EMBD },
-			{ "ffn_down", EMBD, FF },
-		};
-
-		for (unsigned int i = 0; i < sizeof(w) / sizeof(*w); i++) {
-			snprintf(n, sizeof(n), "blk.%u.%s.weight", l, w[i].name);
-			sample_tensor(b, d, n, w[i].rows, w[i].cols);
-		}
-	}
+	for (uint32_t l = 0; l < LAYERS && l < s->layers; l++)
+		write_layer(b, s, d, l);
 }
 
 /* Header with counts, filled in when they are known. */

@@ -12,7 +12,7 @@ CPUS = [('cortex-a53', 'plain'), ('cortex-a76', 'dotprod'), ('max', 'i8mm')]
 LEVELS = [level for _, level in CPUS]
 # These compare each level that the CPU has with plain C.
 PROGRAMS = ['test_mathf', 'test_int8', 'test_int8_fields', 'test_matmul', 'test_float_ops', 'test_kv_ops',
-            'test_exec']
+            'test_context', 'test_exec']
 # This one takes the level that it is told.
 PER_LEVEL = 'test_llm'
 PROMPT = 'Once upon a time there was a little dog who'
