@@ -11,6 +11,8 @@ import tempfile
 import time
 
 PROMPT = 'once upon a time'
+# A token may have no visible text, such as half a character: then the next one counts.
+FEW_TOKENS = '8'
 PROCESS_SECONDS = 900
 
 
@@ -55,7 +57,7 @@ def output_of(command, seconds=PROCESS_SECONDS):
 
 
 def first_output(command, seconds=PROCESS_SECONDS):
-    """Seconds from the start of a command to its first byte on stdout; it must succeed."""
+    """Seconds from the start of a command to its first byte on stdout; then it is ended."""
     began = time.monotonic()
     with tempfile.TemporaryFile() as err:
         p = start(command, stdout=subprocess.PIPE, stderr=err)
@@ -63,14 +65,12 @@ def first_output(command, seconds=PROCESS_SECONDS):
             ready, _, _ = select.select([p.stdout], [], [], seconds)
             took = time.monotonic() - began
             if not ready or not os.read(p.stdout.fileno(), 1):
-                raise Failure(f'{os.path.basename(command[0])} printed no token')
-            p.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            raise Failure(f'{os.path.basename(command[0])} took more than {seconds} s') from None
+                err.seek(0)
+                lines = err.read().decode(errors='replace').strip().splitlines() or ['no message']
+                raise Failure(f'{os.path.basename(command[0])} printed no token: {lines[-1]}')
         finally:
             finish(p)
-        if p.returncode:
-            raise Failure(f'{os.path.basename(command[0])} ended with status {p.returncode}')
+            p.stdout.close()
     return took
 
 
@@ -93,8 +93,8 @@ class Hearth:
                                   '--no-first-token']))
         return {(t['test'], t['tokens']): t['samples'] for t in r['tests']}, r
 
-    def first_token(self, model, threads, tokens=1):
-        return [self.tool, 'run', model, '-d', 'cpu', '-t', str(threads), '-p', PROMPT, '-n', str(tokens), '-q',
+    def first_token(self, model, threads):
+        return [self.tool, 'run', model, '-d', 'cpu', '-t', str(threads), '-p', PROMPT, '-n', FEW_TOKENS, '-q',
                 '--ids', '--ignore-eos']
 
 
@@ -118,8 +118,8 @@ class LlamaCpp:
                 found[key] = t['samples_ts'][-reps:]
         return found, {}
 
-    def first_token(self, model, threads, tokens=1, warmup=True):
-        return [self.runner, 'llama-completion', '-m', model, '-t', str(threads), '-p', PROMPT, '-n', str(tokens),
+    def first_token(self, model, threads, warmup=True):
+        return [self.runner, 'llama-completion', '-m', model, '-t', str(threads), '-p', PROMPT, '-n', FEW_TOKENS,
                 '--temp', '0', '-no-cnv', '--no-display-prompt', '--ignore-eos', *([] if warmup else ['--no-warmup']),
                 *([] if self.repack else ['--no-repack'])]
 
