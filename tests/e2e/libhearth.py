@@ -82,22 +82,6 @@ class Llm:
     def shift(self, n_keep, n_drop):
         self.check(self.lib.hearth_llm_shift(self.handle, n_keep, n_drop))
 
-    def chat(self, messages, template, cap=4096):
-        """Tokens of (role, text) pairs."""
-        m = (ChatMessage * len(messages))(*((r.encode(), t.encode()) for r, t in messages))
-        o = ChatOpts(c.sizeof(ChatOpts), template.encode())
-        ids = (c.c_int32 * cap)()
-        n = self.lib.hearth_llm_chat_format(self.handle, c.byref(o), m, c.c_size_t(len(messages)), ids,
-                                            c.c_size_t(cap))
-        self.check(min(n, 0))
-        return ids[:n]
-
-    def piece(self, token):
-        buf = c.create_string_buffer(256)
-        n = self.lib.hearth_llm_detokenize(self.handle, c.c_int32(token), buf, c.c_size_t(256))
-        self.check(min(n, 0))
-        return buf.raw[:n]
-
     def __enter__(self):
         return self
 

@@ -64,12 +64,6 @@ enum hearth_kv_type parse_kv(struct argp_state *state, const char *text);
  */
 char *read_text(const char *path, size_t *len);
 
-/*
- * A whole file, or standard input if it is "-", and a zero behind it; the
- * caller frees it. NULL after a message.
- */
-char *read_text(const char *path, size_t *len);
-
 double now_seconds(void);
 
 /* "3.3 MiB" in one of a few static buffers. */
