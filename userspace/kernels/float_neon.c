@@ -280,21 +280,71 @@ static float sum_squares(const float *x, uint32_t n)
 	return dot1(x, (const uint8_t *)x, HEARTH_TYPE_F32, n);
 }
 
+/* Two rows of input times two of weights: a row of weights is converted once for both. */
+HK_INLINE void dot2x2(float *const out[2], const float *a, uint32_t a_stride,
+		      const uint8_t *b, uint64_t b_stride, unsigned int type, uint32_t n)
+{
+	struct hk_lanes l[2][2];
+	uint32_t k = 0;
+
+	l[0][0] = l[0][1] = l[1][0] = l[1][1] = hk_lanes_zero();
+	for (; k + 16 <= n; k += 16) {
+		struct hk_lanes x0 = hk_load16(a, HEARTH_TYPE_F32, k);
+		struct hk_lanes x1 = hk_load16(a + a_stride, HEARTH_TYPE_F32, k);
+
+		HK_UNROLL
+		for (int j = 0; j < 2; j++) {
+			struct hk_lanes w = hk_load16(b + j * b_stride, type, k);
+
+			l[0][j] = hk_fma16(l[0][j], x0, w);
+			l[1][j] = hk_fma16(l[1][j], x1, w);
+		}
+	}
+	HK_UNROLL
+	for (int i = 0; i < 4; i++) {
+		struct hk_lanes sum = l[i / 2][i % 2];
+
+		if (k < n)
+			sum = tail(sum, a + i / 2 * (uint64_t)a_stride, b + i % 2 * b_stride,
+				   type, k, n);
+		out[i / 2][i % 2] = hk_canon(hk_sum_neon(sum));
+	}
+}
+
+/* @n outputs, at most a tile, of input row @r */
+HK_INLINE void dense_row(const struct hk_matmul *m, unsigned int type, uint32_t r,
+			 uint32_t o, uint32_t n)
+{
+	float *dst = m->dst + r * m->dst_stride + o, out[HK_MATMUL_TILE];
+
+	dots(out, m->src + (uint64_t)r * m->in_n, m->weights + o * m->row_bytes, m->row_bytes,
+	     type, n, m->in_n);
+	for (uint32_t i = 0; i < n; i++)
+		dst[i] = hk_canon(out[i]);
+}
+
 HK_INLINE void dense(const struct hk_matmul *m, unsigned int type, uint32_t first,
 		     uint32_t last)
 {
-	float out[HK_MATMUL_TILE];
-
 	for (uint32_t o = first; o < last; o += HK_MATMUL_TILE) {
-		uint32_t n = last - o < HK_MATMUL_TILE ? last - o : HK_MATMUL_TILE;
-		const uint8_t *w = m->weights + o * m->row_bytes;
+		uint32_t n = last - o < HK_MATMUL_TILE ? last - o : HK_MATMUL_TILE, r;
 
-		for (uint32_t r = 0; r < m->rows; r++) {
-			dots(out, m->src + (uint64_t)r * m->in_n, w, m->row_bytes, type, n,
-			     m->in_n);
-			for (uint32_t i = 0; i < n; i++)
-				m->dst[r * m->dst_stride + o + i] = hk_canon(out[i]);
+		for (r = 0; r + 2 <= m->rows; r += 2) {
+			float *dst = m->dst + r * m->dst_stride + o;
+			uint32_t i;
+
+			for (i = 0; i + 2 <= n; i += 2)
+				dot2x2((float *[2]){ dst + i, dst + m->dst_stride + i },
+				       m->src + (uint64_t)r * m->in_n, m->in_n,
+				       m->weights + (o + i) * m->row_bytes, m->row_bytes,
+				       type, m->in_n);
+			if (i < n) {
+				dense_row(m, type, r, o + i, 1);
+				dense_row(m, type, r + 1, o + i, 1);
+			}
 		}
+		if (r < m->rows)
+			dense_row(m, type, r, o, n);
 	}
 }
 

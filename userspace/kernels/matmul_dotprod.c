@@ -69,23 +69,32 @@ HK_INLINE void add_turned(float acc[ROWS], const struct scales *s, const struct 
 	}
 }
 
-HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-			const struct weights *w, uint64_t block, int u,
-			const struct units how)
+HK_INLINE bool few_rows(uint32_t rows)
+{
+	return rows < ROWS_TO_TURN;
+}
+
+HK_INLINE void add_few(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+		       const struct weights *w, uint64_t block, int u,
+		       const struct units how)
 {
 	/* In registers: what is stored to sums cannot change these. */
 	const struct hk_act act = m->act;
-	uint64_t at = block * act.rows;
+
+	for (uint32_t r = 0; r < act.rows; r++)
+		add_row(acc[r], s, w, &act, block * act.rows + r, u, how);
+}
+
+HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			const struct weights *w, uint64_t block, int u,
+			const struct units how)
+{
+	const struct hk_act act = m->act;
 	struct turned t;
 
-	if (act.rows < ROWS_TO_TURN) {
-		for (uint32_t r = 0; r < act.rows; r++)
-			add_row(acc[r], s, w, &act, at + r, u, how);
-		return;
-	}
 	turn(&t, w);
 	for (uint32_t r = 0; r < act.rows; r++)
-		add_turned(acc[r], s, &t, &act, at + r, u, how);
+		add_turned(acc[r], s, &t, &act, block * act.rows + r, u, how);
 }
 
 HK_INLINE void take_row(hk_sums acc, uint32_t rows, uint32_t r, float out[ROWS])

@@ -106,7 +106,19 @@ HK_INLINE void add_two(float acc[2 * ROWS], const struct scales *s, const struct
 	}
 }
 
-HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+HK_INLINE bool few_rows(uint32_t rows)
+{
+	return rows == 1;
+}
+
+HK_INLINE void add_few(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+		       const struct weights *w, uint64_t block, int u,
+		       const struct units how)
+{
+	add_row(acc[0], s, w, &m->act, block, u, how);
+}
+
+HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
 			const struct weights *w, uint64_t block, int u,
 			const struct units how)
 {
@@ -116,10 +128,6 @@ HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct sca
 	struct paired t;
 	uint32_t r;
 
-	if (act.rows == 1) {
-		add_row(acc[0], s, w, &act, at, u, how);
-		return;
-	}
 	pair_up(&t, w);
 	for (r = 0; r + 2 <= act.rows; r += 2)
 		add_two(acc[r], s, &t, &act, at + r, at + r + 1, u, how);

@@ -2,9 +2,10 @@
 /*
  * MATMUL for one level. The file that includes this has defined
  *
- *   add_rows(m, acc, s, w, block, u, how): what a block of 32 adds to the sums
- *	of all rows of input; @block counts from the row's start, @u is its
- *	first unit in @s
+ *   few_rows(rows): are there so few rows of input that add_few() is better?
+ *   add_few(), add_many(m, acc, s, w, block, u, how): what a block of 32 adds to
+ *	the sums of all rows of input; @block counts from the row's start, @u
+ *	is its first unit in @s
  *   take_row(acc, rows, r, out): the sums of input row r, as ROWS floats
  *   matmul: the name of the entry
  */
@@ -14,8 +15,18 @@
 /* All of a tile's blocks, from the row pointers @w on. */
 typedef void (*rows_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc);
 
+HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			const struct weights *w, uint64_t block, int u,
+			const struct units how, const bool few)
+{
+	if (few)
+		add_few(m, acc, s, w, block, u, how);
+	else
+		add_many(m, acc, s, w, block, u, how);
+}
+
 HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
-			  const unsigned int type)
+			  const unsigned int type, const bool few)
 {
 	const uint32_t bytes = block_bytes(type);
 	const uint8_t *at[ROWS];
@@ -32,12 +43,12 @@ HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_
 			load_block(q.q[i], at[i], type);
 			at[i] += bytes;
 		}
-		add_rows(m, acc, &s, &q, b, 0, units_of(type));
+		add_rows(m, acc, &s, &q, b, 0, units_of(type), few);
 	}
 }
 
 HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
-		      const bool fifth)
+		      const bool fifth, const bool few)
 {
 	const struct units how = { 32, true, 0 };
 	const uint32_t bytes = fifth ? 176 : 144;
@@ -50,16 +61,16 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums
 		load_k_scales(&s, w);
 		for (int u = 0; u < 8; u++) {
 			load_k_unit(&q, w, u, fifth);
-			add_rows(m, acc, &s, &q, b + u, u, how);
+			add_rows(m, acc, &s, &q, b + u, u, how, few);
 		}
 		for (int i = 0; i < ROWS; i++)
 			w[i] += bytes;
 	}
 }
 
-static void q6_k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc)
+HK_INLINE void q6_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
+		       const struct units how, const bool few)
 {
-	const struct units how = { 16, false, 2 };
 	const uint8_t *first = w[0];
 	struct weights q;
 	struct scales s;
@@ -69,7 +80,7 @@ static void q6_k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums
 		load_q6_scales(&s, w);
 		for (int j = 0; j < 8; j++) {
 			load_q6_unit(&q, w, j / 4, j % 4);
-			add_rows(m, acc, &s, &q, b + j, 2 * j, how);
+			add_rows(m, acc, &s, &q, b + j, 2 * j, how, few);
 		}
 		for (int i = 0; i < ROWS; i++)
 			w[i] += 210;
@@ -99,7 +110,7 @@ static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned in
 }
 
 HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
-			  const struct units how)
+			  const struct units how, const bool few)
 {
 	const struct hk_type *type = hk_type(m->type);
 	const uint8_t *first = w[0];
@@ -115,29 +126,35 @@ HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_
 				q.q[i][0] = vld1q_s8(row[i].q + j);
 				q.q[i][1] = vld1q_s8(row[i].q + j + 16);
 			}
-			add_rows(m, acc, &s, &q, (k + j) / HK_ACT_BLOCK, j / how.unit, how);
+			add_rows(m, acc, &s, &q, (k + j) / HK_ACT_BLOCK, j / how.unit, how,
+				 few);
 		}
 	}
 }
 
-#define ROWS_FN(name, call) \
+/* Loops of their own for few and many rows: each has the registers for itself. */
+#define ROWS_FN(name, fn, ...) \
 	static void name(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc) \
 	{ \
-		call; \
+		if (few_rows(m->rows)) \
+			fn(m, w, acc, __VA_ARGS__, true); \
+		else \
+			fn(m, w, acc, __VA_ARGS__, false); \
 	}
 
-ROWS_FN(q4_0_rows, block_rows(m, w, acc, HEARTH_TYPE_Q4_0))
-ROWS_FN(q4_1_rows, block_rows(m, w, acc, HEARTH_TYPE_Q4_1))
-ROWS_FN(q5_0_rows, block_rows(m, w, acc, HEARTH_TYPE_Q5_0))
-ROWS_FN(q5_1_rows, block_rows(m, w, acc, HEARTH_TYPE_Q5_1))
-ROWS_FN(q8_0_rows, block_rows(m, w, acc, HEARTH_TYPE_Q8_0))
-ROWS_FN(iq4_nl_rows, block_rows(m, w, acc, HEARTH_TYPE_IQ4_NL))
-ROWS_FN(mxfp4_rows, block_rows(m, w, acc, HEARTH_TYPE_MXFP4))
-ROWS_FN(q4_k_rows, k_rows(m, w, acc, false))
-ROWS_FN(q5_k_rows, k_rows(m, w, acc, true))
-ROWS_FN(q2_k_rows, panel_rows(m, w, acc, (struct units){ 16, true, 0 }))
-ROWS_FN(q3_k_rows, panel_rows(m, w, acc, (struct units){ 16, false, 0 }))
-ROWS_FN(iq4_xs_rows, panel_rows(m, w, acc, (struct units){ 32, false, 0 }))
+ROWS_FN(q4_0_rows, block_rows, HEARTH_TYPE_Q4_0)
+ROWS_FN(q4_1_rows, block_rows, HEARTH_TYPE_Q4_1)
+ROWS_FN(q5_0_rows, block_rows, HEARTH_TYPE_Q5_0)
+ROWS_FN(q5_1_rows, block_rows, HEARTH_TYPE_Q5_1)
+ROWS_FN(q8_0_rows, block_rows, HEARTH_TYPE_Q8_0)
+ROWS_FN(iq4_nl_rows, block_rows, HEARTH_TYPE_IQ4_NL)
+ROWS_FN(mxfp4_rows, block_rows, HEARTH_TYPE_MXFP4)
+ROWS_FN(q4_k_rows, k_rows, false)
+ROWS_FN(q5_k_rows, k_rows, true)
+ROWS_FN(q6_k_rows, q6_rows, ((struct units){ 16, false, 2 }))
+ROWS_FN(q2_k_rows, panel_rows, ((struct units){ 16, true, 0 }))
+ROWS_FN(q3_k_rows, panel_rows, ((struct units){ 16, false, 0 }))
+ROWS_FN(iq4_xs_rows, panel_rows, ((struct units){ 32, false, 0 }))
 
 static const rows_fn fn_of[HEARTH_TYPE_COUNT] = {
 	[HEARTH_TYPE_Q4_0] = q4_0_rows,
