@@ -111,6 +111,20 @@ static void test_special_tokens(void **state)
 	tok_close(t);
 }
 
+/* Gemma has runs of spaces as user-defined tokens; some files spell them U+2581. */
+static void test_user_defined_spaces(void **state)
+{
+	static const char *const list[] = { "+\xe2\x96\x81\xe2\x96\x81", "+   " };
+	struct tok *t = open_good(chat_sample(list, 2, NULL));
+	char buf[8];
+
+	(void)state;
+	CHECK(t, "x  y   z", 0, 5 + 'x', 3, 5 + 'y', 4, 5 + 'z');
+	assert_int_equal(tok_decode(t, 3, buf, sizeof(buf)), 2);
+	assert_memory_equal(buf, "  ", 2);
+	tok_close(t);
+}
+
 static void test_counts_like_snprintf(void **state)
 {
 	struct tok *t = open_good(spm_sample());
@@ -621,6 +635,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spm),
 		cmocka_unit_test(test_special_tokens),
+		cmocka_unit_test(test_user_defined_spaces),
 		cmocka_unit_test(test_counts_like_snprintf),
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_stream),

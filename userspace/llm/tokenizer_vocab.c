@@ -98,6 +98,9 @@ static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
 		k->len = 1;
 	} else if (k->type == TOK_TYPE_NORMAL || k->type == TOK_TYPE_UNUSED) {
 		k->len = t->kind == TOK_BPE ? unmap(out, s) : unescape(out, s);
+	} else if (k->type == TOK_TYPE_USER && t->kind == TOK_SPM) {
+		/* most converters have done it, some have not */
+		k->len = unescape(out, s);
 	} else {
 		memcpy(out, s.ptr, s.len);
 		k->len = s.len;

@@ -145,7 +145,10 @@ static void print_shape(const struct llm_hparams *hp)
 {
 	printf("shape      %u layers, width %u, %u heads of %u over %u, feed-forward %u\n",
 	       hp->n_layer, hp->n_embd, hp->n_head, hp->head_dim, hp->n_head_kv, hp->n_ff);
-	printf("context    %u tokens\n", hp->n_ctx);
+	printf("context    %u tokens", hp->n_ctx);
+	if (hp->window)
+		printf(", of which some layers see the last %u", hp->window);
+	putchar('\n');
 }
 
 static void print_memory(const struct hearth_llm_info *i, const struct llm_hparams *hp)
@@ -153,14 +156,22 @@ static void print_memory(const struct hearth_llm_info *i, const struct llm_hpara
 	static const struct {
 		const char *name;
 		unsigned int block_bytes;
-	} types[] = { { "f16", 64 }, { "f32", 128 } };
+	} types[] = { { "f16", 64 }, { "q8_0", 34 }, { "f32", 128 } };
 
 	printf("memory     weights %s, shared by all who run this file; activations %s\n",
 	       human_bytes(i->weights_bytes), human_bytes(i->activation_bytes));
-	for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++)
-		printf("           KV cache %s: %s for %u tokens, %s for %u\n", types[k].name,
-		       human_bytes(kv_bytes(hp, i->n_ctx, types[k].block_bytes)), i->n_ctx,
-		       human_bytes(kv_bytes(hp, hp->n_ctx, types[k].block_bytes)), hp->n_ctx);
+	for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++) {
+		unsigned int block = types[k].block_bytes;
+
+		if (block == 34 && hp->head_dim % 32)
+			continue;
+		printf("           KV cache %-4s  %s for %u tokens", types[k].name,
+		       human_bytes(kv_bytes(hp, i->n_ctx, block)), i->n_ctx);
+		if (hp->n_ctx != i->n_ctx)
+			printf(", %s for all %u", human_bytes(kv_bytes(hp, hp->n_ctx, block)),
+			       hp->n_ctx);
+		putchar('\n');
+	}
 }
 
 /* It describes also what cannot be run, and says why it cannot. */
