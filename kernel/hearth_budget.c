@@ -55,13 +55,19 @@ static int hearth_account_room_locked(struct hearth_account *account, u64 bytes,
 	return 0;
 }
 
+struct hearth_account *hearth_account_ref(struct hearth_account *account)
+{
+	kref_get(&account->refs);
+	return account;
+}
+
 static struct hearth_account *hearth_account_find_locked(struct hearth_budget *budget, kuid_t uid)
 {
 	struct hearth_account *account;
 
 	list_for_each_entry(account, &budget->accounts, node) {
-		if (uid_eq(account->uid, uid) && kref_get_unless_zero(&account->refs))
-			return account;
+		if (uid_eq(account->uid, uid))
+			return hearth_account_ref(account);
 	}
 	return NULL;
 }
@@ -88,26 +94,28 @@ struct hearth_account *hearth_account_get(struct hearth_budget *budget, kuid_t u
 	return account;
 }
 
-struct hearth_account *hearth_account_ref(struct hearth_account *account)
-{
-	kref_get(&account->refs);
-	return account;
-}
-
-static void hearth_account_free_locked(struct kref *kref)
+static void hearth_account_unlist_locked(struct kref *kref)
 {
 	struct hearth_account *account = container_of(kref, struct hearth_account, refs);
 
 	WARN_ON(account->used || account->pinned);
 	list_del(&account->node);
-	spin_unlock(&account->budget->lock);
-	kfree(account);
 }
 
+/* Under the lock, so that nobody finds one that is about to go. */
 void hearth_account_put(struct hearth_account *account)
 {
-	if (account)
-		kref_put_lock(&account->refs, hearth_account_free_locked, &account->budget->lock);
+	struct hearth_budget *budget;
+	bool last;
+
+	if (!account)
+		return;
+	budget = account->budget;
+	spin_lock(&budget->lock);
+	last = kref_put(&account->refs, hearth_account_unlist_locked);
+	spin_unlock(&budget->lock);
+	if (last)
+		kfree(account);
 }
 
 int hearth_account_pin(struct hearth_account *account, u64 bytes, bool privileged)
@@ -117,7 +125,7 @@ int hearth_account_pin(struct hearth_account *account, u64 bytes, bool privilege
 
 	spin_lock(&budget->lock);
 	if (!privileged && bytes > hearth_room(budget->pinned_quota, account->pinned))
-		ret = -EDQUOT;
+		ret = budget->pinned_quota ? -EDQUOT : -EPERM;
 	else
 		account->pinned = hearth_sum(account->pinned, bytes);
 	spin_unlock(&budget->lock);
@@ -133,14 +141,16 @@ void hearth_account_unpin(struct hearth_account *account, u64 bytes)
 
 void hearth_charge_init(struct hearth_charge *charge, struct hearth_account *account)
 {
-	*charge = (struct hearth_charge){ .account = hearth_account_ref(account) };
+	spin_lock(&account->budget->lock);
+	if (!charge->account) {
+		charge->budget = account->budget;
+		charge->account = hearth_account_ref(account);
+	}
+	spin_unlock(&account->budget->lock);
 }
 
 void hearth_charge_fini(struct hearth_charge *charge)
 {
-	if (!charge->account)
-		return;
-
 	hearth_charge_drop(charge, U64_MAX);
 	hearth_reservation_put(charge->reservation);
 	hearth_account_put(charge->account);
@@ -149,7 +159,7 @@ void hearth_charge_fini(struct hearth_charge *charge)
 
 static void hearth_charge_pay_locked(struct hearth_charge *charge, u64 reserved, u64 plain)
 {
-	struct hearth_budget *budget = charge->account->budget;
+	struct hearth_budget *budget = charge->budget;
 
 	if (reserved) {
 		charge->reservation->used += reserved;
@@ -169,7 +179,7 @@ static u64 hearth_reservation_room_locked(struct hearth_reservation *reservation
 
 int hearth_charge_try(struct hearth_charge *charge, u64 bytes, struct hearth_lack *lack)
 {
-	struct hearth_budget *budget = charge->account->budget;
+	struct hearth_budget *budget = charge->budget;
 	u64 reserved;
 	int ret;
 
@@ -200,8 +210,11 @@ static void hearth_reservation_return_locked(struct hearth_reservation *reservat
 /* What is plain goes first: that is for all, the rest for one. */
 void hearth_charge_drop(struct hearth_charge *charge, u64 bytes)
 {
-	struct hearth_budget *budget = charge->account->budget;
+	struct hearth_budget *budget = charge->budget;
 	u64 plain;
+
+	if (!budget)
+		return;
 
 	spin_lock(&budget->lock);
 	bytes = min(bytes, charge->bytes);
@@ -247,13 +260,13 @@ static struct hearth_reservation *hearth_charge_detach_locked(struct hearth_char
 	charge->reservation = NULL;
 	charge->reserved = 0;
 	charge->account->used += bytes;
-	charge->account->budget->plain += bytes;
+	charge->budget->plain += bytes;
 	return old;
 }
 
 void hearth_charge_attach(struct hearth_charge *charge, struct hearth_reservation *reservation)
 {
-	struct hearth_budget *budget = charge->account->budget;
+	struct hearth_budget *budget = charge->budget;
 	struct hearth_reservation *old = NULL;
 	u64 moved = 0;
 
@@ -281,7 +294,7 @@ void hearth_charge_attach(struct hearth_charge *charge, struct hearth_reservatio
 
 u64 hearth_charge_plain(struct hearth_charge *charge)
 {
-	struct hearth_budget *budget = charge->account->budget;
+	struct hearth_budget *budget = charge->budget;
 	u64 plain;
 
 	spin_lock(&budget->lock);
@@ -328,7 +341,8 @@ struct hearth_reservation *hearth_reservation_get(struct hearth_reservation *res
 
 static void hearth_reservation_free(struct kref *kref)
 {
-	struct hearth_reservation *reservation = container_of(kref, struct hearth_reservation, refs);
+	struct hearth_reservation *reservation =
+		container_of(kref, struct hearth_reservation, refs);
 
 	WARN_ON(reservation->bytes || reservation->used);
 	hearth_account_put(reservation->account);

@@ -108,6 +108,9 @@ struct hearth_reservation {
  * struct hearth_charge - what one buffer, or one file, costs
  */
 struct hearth_charge {
+	/** @budget: Where it belongs, from the first call on. */
+	struct hearth_budget *budget;
+
 	/** @account: Who pays what no reservation does. */
 	struct hearth_account *account;
 
@@ -139,11 +142,11 @@ void hearth_budget_fini(struct hearth_budget *budget);
 struct hearth_account *hearth_account_get(struct hearth_budget *budget, kuid_t uid);
 struct hearth_account *hearth_account_ref(struct hearth_account *account);
 void hearth_account_put(struct hearth_account *account);
-/* -EDQUOT beyond the quota of what may be pinned, unless @privileged. */
+/* Unless @privileged: -EDQUOT beyond the quota of what may be pinned, -EPERM if that is 0. */
 int hearth_account_pin(struct hearth_account *account, u64 bytes, bool privileged);
 void hearth_account_unpin(struct hearth_account *account, u64 bytes);
 
-/* Takes references to @account; both are given back by hearth_charge_fini(). */
+/* @account pays, unless somebody does. hearth_charge_fini() gives all back. */
 void hearth_charge_init(struct hearth_charge *charge, struct hearth_account *account);
 void hearth_charge_fini(struct hearth_charge *charge);
 

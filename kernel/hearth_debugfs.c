@@ -100,11 +100,26 @@ static int hearth_debugfs_show_objects(struct seq_file *m, void *data)
 	seq_printf(m, "queues %d\n", atomic_read(&hdev->count.queues));
 	seq_printf(m, "jobs %d\n", atomic_read(&hdev->count.jobs));
 	seq_printf(m, "contexts %u\n", contexts);
+	seq_printf(m, "models %u\n", READ_ONCE(hdev->models.count));
+	return 0;
+}
+
+static int hearth_debugfs_show_models(struct seq_file *m, void *data)
+{
+	hearth_debugfs_models(m, hearth_debugfs_device(m));
+	return 0;
+}
+
+static int hearth_debugfs_show_budget(struct seq_file *m, void *data)
+{
+	hearth_debugfs_budget(m, hearth_debugfs_device(m));
 	return 0;
 }
 
 static const struct drm_debugfs_info hearth_debugfs_files[] = {
+	{ "budget", hearth_debugfs_show_budget },
 	{ "gems", hearth_debugfs_show_gems },
+	{ "models", hearth_debugfs_show_models },
 	{ "objects", hearth_debugfs_show_objects },
 	{ "queues", hearth_debugfs_show_queues },
 	{ "slots", hearth_debugfs_show_slots },

@@ -210,7 +210,7 @@ int hearth_device_init(struct hearth_device *hdev, void __iomem *regs,
 	if (ret)
 		return ret;
 	ret = hearth_device_init_sw(hdev) ?: hearth_mm_init(hdev) ?:
-	      hearth_slots_init(hdev) ?: hearth_fw_init(hdev);
+	      hearth_budget_init_device(hdev) ?: hearth_slots_init(hdev) ?: hearth_fw_init(hdev);
 	if (ret)
 		return ret;
 	ret = hearth_device_request_irqs(hdev);
@@ -221,15 +221,20 @@ int hearth_device_init(struct hearth_device *hdev, void __iomem *regs,
 		goto err_stop;
 
 	hearth_debugfs_init(hdev);
-	ret = drm_dev_register(&hdev->base, 0);
+	ret = hearth_reclaim_start(hdev);
 	if (ret)
 		goto err_stop;
+	ret = drm_dev_register(&hdev->base, 0);
+	if (ret)
+		goto err_stop_reclaim;
 	hearth_pm_start(hdev);
 	drm_info(&hdev->base, "firmware %u.%u, %u slots, %u contexts\n",
 		 hdev->fw->version >> 16, hdev->fw->version & 0xffff, hdev->caps.slots,
 		 hdev->caps.contexts);
 	return 0;
 
+err_stop_reclaim:
+	hearth_reclaim_stop(hdev);
 err_stop:
 	hearth_device_stop(hdev);
 	return ret;
@@ -255,6 +260,7 @@ void hearth_device_unplug(struct hearth_device *hdev)
 	}
 
 	drm_dev_unplug(&hdev->base);
+	hearth_reclaim_stop(hdev);
 	hearth_queues_unplug(hdev);
 	hearth_mm_unplug(hdev);
 	complete_all(&hdev->unplug.done);

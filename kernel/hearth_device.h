@@ -17,7 +17,10 @@
 
 #include "hw/hearth_regs.h"
 
+#include "hearth_budget.h"
 #include "hearth_mm.h"
+#include "hearth_model.h"
+#include "hearth_reclaim.h"
 #include "hearth_vm.h"
 
 struct device;
@@ -155,6 +158,30 @@ struct hearth_device {
 
 	/** @mm: Memory: buffers and address spaces. */
 	struct hearth_mm mm;
+
+	/** @budget: How much of it there may be, and whose it is. */
+	struct hearth_budget budget;
+
+	/** @models: What is kept together. */
+	struct hearth_models models;
+
+	/** @reclaim: Who asks for it back. */
+	struct hearth_reclaim reclaim;
+
+	/** @retired_ns: Engine time of queues that are gone; @queues_lock. */
+	u64 retired_ns;
+
+	/** @busy: For npu_busy_percent; hearth_sysfs.c. */
+	struct {
+		/** @busy.lock: Protects what follows. */
+		struct mutex lock;
+		/** @busy.at: When it was last read. */
+		ktime_t at;
+		/** @busy.ns: Engine time then. */
+		u64 ns;
+		/** @busy.percent: What was said. */
+		unsigned int percent;
+	} busy;
 };
 
 /**
@@ -172,6 +199,12 @@ struct hearth_file {
 
 	/** @retired_ns: Engine time of queues that are gone. */
 	atomic64_t retired_ns;
+
+	/** @account: Of the user who opened it; holds it. */
+	struct hearth_account *account;
+
+	/** @models: Models by id; hearth_model.c. */
+	struct xarray models;
 };
 
 static inline struct hearth_device *to_hearth_device(struct drm_device *drm)

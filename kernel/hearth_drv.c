@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <linux/compat.h>
+#include <linux/cred.h>
 #include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -55,6 +56,8 @@ static void hearth_query_limits(struct hearth_device *hdev, struct drm_file *fil
 	limits->max_vms = HEARTH_MAX_VMS;
 	limits->priorities = hearth_queue_priorities(hdev, file);
 	limits->extent_bytes = HEARTH_EXTENT_BYTES;
+	limits->max_models = HEARTH_MAX_MODELS;
+	limits->max_model_bos = HEARTH_MAX_MODEL_BOS;
 }
 
 /* Gives as much as the caller knows; what we do not know is zero. */
@@ -79,6 +82,7 @@ static int hearth_ioctl_dev_query(struct drm_device *drm, void *data, struct drm
 	struct drm_hearth_dev_query *args = data;
 	struct drm_hearth_npu_info info = { };
 	struct drm_hearth_limits limits = { };
+	struct drm_hearth_memory memory = { };
 
 	if (args->pointer && args->size > PAGE_SIZE)
 		return -E2BIG;
@@ -90,6 +94,9 @@ static int hearth_ioctl_dev_query(struct drm_device *drm, void *data, struct drm
 	case DRM_HEARTH_DEV_QUERY_LIMITS:
 		hearth_query_limits(hdev, file, &limits);
 		return hearth_query_copy(args, &limits, sizeof(limits));
+	case DRM_HEARTH_DEV_QUERY_MEMORY:
+		hearth_query_memory(hdev, to_hearth_file(file)->account, &memory);
+		return hearth_query_copy(args, &memory, sizeof(memory));
 	default:
 		return -EINVAL;
 	}
@@ -103,7 +110,13 @@ static int hearth_open(struct drm_device *drm, struct drm_file *file)
 	hfile = kzalloc(sizeof(*hfile), GFP_KERNEL);
 	if (!hfile)
 		return -ENOMEM;
+	hfile->account = hearth_account_get(&hdev->budget, current_euid());
+	if (!hfile->account) {
+		kfree(hfile);
+		return -ENOMEM;
+	}
 	hfile->hdev = hdev;
+	xa_init_flags(&hfile->models, XA_FLAGS_ALLOC1);
 	xa_init_flags(&hfile->queues, XA_FLAGS_ALLOC1);
 	hearth_vm_file_open(hfile);
 	file->driver_priv = hfile;
@@ -117,6 +130,8 @@ static void hearth_postclose(struct drm_device *drm, struct drm_file *file)
 
 	hearth_queue_file_close(hfile);
 	hearth_vm_file_close(hfile);
+	hearth_model_file_close(hfile);
+	hearth_account_put(hfile->account);
 	atomic_dec(&hfile->hdev->count.files);
 	kfree(hfile);
 }
@@ -137,6 +152,15 @@ static const struct drm_ioctl_desc hearth_ioctls[] = {
 	HEARTH_IOCTL(SUBMIT, submit),
 	HEARTH_IOCTL(QUERY_FAULT, query_fault),
 	HEARTH_IOCTL(BO_CREATE_FILE, bo_create_file),
+	HEARTH_IOCTL(MODEL_CREATE, model_create),
+	HEARTH_IOCTL(MODEL_DESTROY, model_destroy),
+	HEARTH_IOCTL(MODEL_SET, model_set),
+	HEARTH_IOCTL(MODEL_GET, model_get),
+	HEARTH_IOCTL(MODEL_EVENTS, model_events),
+	HEARTH_IOCTL(MODEL_DROP, model_drop),
+	HEARTH_IOCTL(MODEL_LIST, model_list),
+	HEARTH_IOCTL(ADMIT, admit),
+	HEARTH_IOCTL(RESERVE, reserve),
 };
 
 /*
@@ -208,7 +232,7 @@ static const struct file_operations hearth_fops = {
  * Interface of the driver:
  *
  * - 1.0: DEV_QUERY, VM_*, BO_*, QUEUE_*, SUBMIT, QUERY_FAULT
- * - 1.1: BO_CREATE_FILE
+ * - 1.1: BO_CREATE_FILE, MODEL_*, ADMIT, RESERVE
  */
 static const struct drm_driver hearth_driver = {
 	.driver_features = HEARTH_DRIVER_NODE | DRIVER_GEM | HEARTH_DRIVER_GEM_GPUVA |

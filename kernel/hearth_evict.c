@@ -62,6 +62,8 @@ static unsigned int hearth_evict_choose(struct hearth_store *store, u32 *indices
 		pages += hearth_extent_bytes(store, index) >> PAGE_SHIFT;
 		indices[count++] = index;
 	}
+	if (count)
+		hearth_model_store_event(store, DRM_HEARTH_EVENT_ABOUT_TO_DROP);
 out_unlock:
 	spin_unlock(&store->lock);
 	return count;
@@ -85,6 +87,7 @@ static u64 hearth_evict_finish(struct hearth_store *store, const u32 *indices,
 	for (i = 0; i < count; i++)
 		hearth_extent_set_dropped_locked(store, indices[i]);
 	store->stats.dropped_bytes += bytes;
+	hearth_model_store_event(store, DRM_HEARTH_EVENT_DROPPED);
 	spin_unlock(&store->lock);
 	wake_up_all(&store->wait);
 

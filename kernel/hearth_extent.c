@@ -121,9 +121,14 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 	unsigned int count = hearth_extent_bytes(store, index) >> PAGE_SHIFT;
 	int ret, idx;
 
-	ret = store->ops->read(store, index, pages, count, ra);
+	ret = hearth_store_charge(store->hdev, store, (u64)count << PAGE_SHIFT);
 	if (ret)
-		return hearth_store_check_stale(store) ? -ESTALE : ret;
+		return ret;
+	ret = store->ops->read(store, index, pages, count, ra);
+	if (ret) {
+		ret = hearth_store_check_stale(store) ? -ESTALE : ret;
+		goto err_uncharge;
+	}
 
 	/* What was read before the change and what was read after it do not mix. */
 	if (hearth_store_check_stale(store)) {
@@ -141,6 +146,8 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 
 err_put:
 	hearth_pages_put(pages, count);
+err_uncharge:
+	hearth_budget_uncharge(store->hdev, &store->keep.charge, (u64)count << PAGE_SHIFT);
 	return ret;
 }
 
@@ -155,6 +162,8 @@ void hearth_extent_unload(struct hearth_store *store, u32 index)
 	for_each_sgtable_page(&extent->sgt, &iter, 0)
 		put_page(sg_page_iter_page(&iter));
 	sg_free_table(&extent->sgt);
+	hearth_budget_uncharge(store->hdev, &store->keep.charge,
+			       hearth_extent_bytes(store, index));
 
 	if (atomic_dec_and_test(&mm->nr_extents))
 		wake_up_all(&mm->bo_gone);

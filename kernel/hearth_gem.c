@@ -80,6 +80,17 @@ out_exit:
 	return ret;
 }
 
+/* Before there are pages: a mmap() can be refused, a fault can only kill. */
+static int hearth_bo_charge_locked(struct hearth_bo *bo)
+{
+	lockdep_assert_held(&bo->lock);
+
+	if (!bo->charge.account || bo->charge.bytes)
+		return 0;
+	return hearth_budget_charge(to_hearth_device(bo->base.dev), &bo->charge, bo->base.size,
+				    DRM_HEARTH_CLASS_NORMAL);
+}
+
 int hearth_bo_get_pages_locked(struct hearth_bo *bo)
 {
 	struct page **pages;
@@ -89,6 +100,9 @@ int hearth_bo_get_pages_locked(struct hearth_bo *bo)
 
 	if (bo->pages)
 		return 0;
+	ret = hearth_bo_charge_locked(bo);
+	if (ret)
+		return ret;
 
 	pages = drm_gem_get_pages(&bo->base);
 	if (IS_ERR(pages))
@@ -172,6 +186,8 @@ static void hearth_gem_free(struct drm_gem_object *obj)
 		drm_gem_put_pages(obj, bo->pages, true, true);
 	if (bo->store)
 		hearth_store_put(bo->store);
+	hearth_budget_uncharge(to_hearth_device(obj->dev), &bo->charge, U64_MAX);
+	hearth_charge_fini(&bo->charge);
 
 	hearth_mm_del_bo(&to_hearth_device(obj->dev)->mm, bo);
 	drm_gem_object_release(obj);
@@ -219,6 +235,7 @@ static const struct vm_operations_struct hearth_gem_vm_ops = {
 static int hearth_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vma)
 {
 	struct hearth_bo *bo = to_hearth_bo(obj);
+	int ret;
 
 	if (obj->import_attach)
 		return -EINVAL;
@@ -227,6 +244,12 @@ static int hearth_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vm
 	/* A private copy of a buffer is not the buffer. */
 	if (is_cow_mapping(vma->vm_flags))
 		return -EINVAL;
+
+	mutex_lock(&bo->lock);
+	ret = hearth_bo_charge_locked(bo);
+	mutex_unlock(&bo->lock);
+	if (ret)
+		return ret;
 
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	if (bo->wc)
@@ -305,6 +328,7 @@ int hearth_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *
 	bo = hearth_bo_create(drm, size, args->flags);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
+	hearth_charge_init(&bo->charge, to_hearth_file(file)->account);
 
 	ret = drm_gem_handle_create(file, &bo->base, &args->handle);
 	drm_gem_object_put(&bo->base);

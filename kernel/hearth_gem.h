@@ -9,6 +9,8 @@
 
 #include <drm/drm_gem.h>
 
+#include "hearth_budget.h"
+
 struct dma_buf;
 struct dma_buf_attachment;
 struct drm_device;
@@ -68,6 +70,12 @@ struct hearth_bo {
 
 	/** @attach_rw: Attachment behind @sgt_rw; the reservation. */
 	struct dma_buf_attachment *attach_rw;
+
+	/**
+	 * @charge: What it costs, from the first mapping on. Nobody pays for
+	 * imported buffers, and stores have a charge of their own. @lock.
+	 */
+	struct hearth_charge charge;
 
 	/**
 	 * @store: Where pages come from that need not be resident, with a

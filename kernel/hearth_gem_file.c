@@ -42,6 +42,7 @@ static int hearth_bo_file_check_range(struct hearth_store *store,
 
 /* Consumes the reference to @store. */
 static struct hearth_bo *hearth_bo_file_create(struct drm_device *drm,
+					       struct hearth_account *account,
 					       struct hearth_store *store, u64 offset, u64 size)
 {
 	/* Whoever wants to read it with the CPU maps the file. */
@@ -51,6 +52,7 @@ static struct hearth_bo *hearth_bo_file_create(struct drm_device *drm,
 		hearth_store_put(store);
 		return ERR_PTR(-ENOMEM);
 	}
+	hearth_charge_init(&store->keep.charge, account);
 	bo->store = store;
 	bo->store_first = offset >> HEARTH_EXTENT_SHIFT;
 	drm_gem_private_object_init(drm, &bo->base, size);
@@ -76,7 +78,8 @@ static int hearth_bo_file_open(struct drm_device *drm, struct drm_file *file,
 		hearth_store_put(store);
 		return ret;
 	}
-	bo = hearth_bo_file_create(drm, store, want.offset, want.size);
+	bo = hearth_bo_file_create(drm, to_hearth_file(file)->account, store, want.offset,
+				   want.size);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
 

@@ -6,6 +6,7 @@
 #include "hearth_device.h"
 #include "hearth_pci.h"
 #include "hearth_pm.h"
+#include "hearth_sysfs.h"
 
 static void hearth_pci_isolate(struct device *dev)
 {
@@ -122,5 +123,6 @@ struct pci_driver hearth_pci_driver = {
 	.remove = hearth_pci_remove,
 	.shutdown = hearth_pci_shutdown,
 	.err_handler = &hearth_pci_err_handler,
+	.dev_groups = hearth_sysfs_groups,
 	.driver.pm = pm_ptr(&hearth_pm_ops),
 };

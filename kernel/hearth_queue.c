@@ -39,6 +39,7 @@ static void hearth_queue_release_work(struct work_struct *work)
 
 	mutex_lock(&hdev->queues_lock);
 	list_del(&queue->node);
+	hdev->retired_ns += hearth_queue_busy_ns(queue);
 	if (queue->ring)
 		dma_free_coherent(hdev->base.dev, HEARTH_RING_BYTES, queue->ring,
 				  queue->ring_dma);

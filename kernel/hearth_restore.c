@@ -50,6 +50,8 @@ static struct dma_fence *hearth_restore_end_locked(struct hearth_store *store, i
 	store->stats.restores++;
 	store->stats.restored_bytes += restore->bytes;
 	store->stats.restored_ns += ns;
+	hearth_reclaim_restored(store->hdev, restore->bytes, ns);
+	hearth_model_store_event(store, DRM_HEARTH_EVENT_RESTORED);
 	trace_hearth_restore(store->id, restore->bytes, ns, error);
 	return fence;
 }

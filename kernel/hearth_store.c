@@ -42,6 +42,7 @@ static void hearth_store_free(struct hearth_store *store)
 
 	hearth_restore_fini(store);
 	store->ops->free(store);
+	hearth_keep_fini(&store->keep);
 	kvfree(store->extents);
 	mutex_destroy(&store->vms_lock);
 	kfree(store);
@@ -113,6 +114,7 @@ static struct hearth_store *hearth_store_alloc(struct hearth_device *hdev)
 	spin_lock_init(&store->lock);
 	init_waitqueue_head(&store->wait);
 	store->last_used = ktime_get();
+	hearth_keep_init(&store->keep);
 	hearth_restore_init(store);
 	drm_dev_get(&hdev->base);
 	return store;
@@ -222,6 +224,7 @@ bool hearth_store_check_stale(struct hearth_store *store)
 	if (!store->ops->changed(store))
 		return false;
 	WRITE_ONCE(store->stale, true);
+	hearth_model_store_event(store, DRM_HEARTH_EVENT_STALE);
 	return true;
 }
 

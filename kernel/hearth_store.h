@@ -30,6 +30,8 @@
 
 #include "hw/hearth_mmu.h"
 
+#include "hearth_keep.h"
+
 struct dma_fence;
 struct file;
 struct file_ra_state;
@@ -266,6 +268,9 @@ struct hearth_store {
 
 	/** @stats: Statistics. */
 	struct hearth_store_stats stats;
+
+	/** @keep: Whether it is kept, and who pays. Has its own locks. */
+	struct hearth_keep keep;
 
 	/** @wait: An extent is not EVICTING any more. Has its own lock. */
 	wait_queue_head_t wait;

@@ -82,6 +82,43 @@ TRACE_EVENT(hearth_evict,
 	    TP_printk("store=%llu bytes=%llu", __entry->store, __entry->bytes)
 );
 
+/* Somebody asked whether it would fit. */
+TRACE_EVENT(hearth_admit,
+	    TP_PROTO(struct hearth_device *hdev, const struct hearth_judgement *judgement),
+	    TP_ARGS(hdev, judgement),
+	    TP_STRUCT__entry(__string(dev, dev_name(hdev->base.dev))
+			     __field(u64, needed)
+			     __field(u64, available)
+			     __field(u64, after_drop)
+			     __field(u32, verdict)
+			     __field(u32, limit)),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->needed = judgement->needed;
+			   __entry->available = judgement->available;
+			   __entry->after_drop = judgement->after_drop;
+			   __entry->verdict = judgement->verdict;
+			   __entry->limit = judgement->limit;),
+	    TP_printk("dev=%s verdict=%u limit=%u needed=%llu available=%llu after_drop=%llu",
+		      __get_str(dev), __entry->verdict, __entry->limit, __entry->needed,
+		      __entry->available, __entry->after_drop)
+);
+
+/* Of one class, for one kind of pressure; 0 bytes if the store could give nothing. */
+TRACE_EVENT(hearth_reclaim,
+	    TP_PROTO(struct hearth_device *hdev, u32 class, u32 pressure, u64 bytes),
+	    TP_ARGS(hdev, class, pressure, bytes),
+	    TP_STRUCT__entry(__string(dev, dev_name(hdev->base.dev))
+			     __field(u32, class)
+			     __field(u32, pressure)
+			     __field(u64, bytes)),
+	    TP_fast_assign(__assign_str(dev);
+			   __entry->class = class;
+			   __entry->pressure = pressure;
+			   __entry->bytes = bytes;),
+	    TP_printk("dev=%s class=%u pressure=%u bytes=%llu", __get_str(dev),
+		      __entry->class, __entry->pressure, __entry->bytes)
+);
+
 TRACE_EVENT(hearth_reset,
 	    TP_PROTO(struct hearth_device *hdev, int blame, int error),
 	    TP_ARGS(hdev, blame, error),

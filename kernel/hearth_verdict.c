@@ -34,6 +34,18 @@ u32 hearth_class_effective(u32 class, bool background, bool expired)
 	return class;
 }
 
+u32 hearth_totals_state(const struct hearth_totals *totals)
+{
+	if (totals->stale)
+		return DRM_HEARTH_MODEL_STALE;
+	if (totals->restoring)
+		return DRM_HEARTH_MODEL_RESTORING;
+	/* Without weights, none are missing. */
+	if (totals->resident >= totals->all)
+		return DRM_HEARTH_MODEL_RESIDENT;
+	return totals->resident ? DRM_HEARTH_MODEL_PARTLY : DRM_HEARTH_MODEL_DROPPED;
+}
+
 /**
  * struct hearth_bound - the demand against one limit
  */

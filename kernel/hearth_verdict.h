@@ -116,6 +116,23 @@ u32 hearth_class_may_drop(u32 class);
 u32 hearth_class_effective(u32 class, bool background, bool expired);
 
 /**
+ * struct hearth_totals - what the weights of a model add up to, in bytes
+ */
+struct hearth_totals {
+	/** @all: In all. */
+	u64 all;
+	/** @resident: In memory. */
+	u64 resident;
+	/** @restoring: Some are being read. */
+	bool restoring;
+	/** @stale: Some file has changed. */
+	bool stale;
+};
+
+/* &enum drm_hearth_model_state. */
+u32 hearth_totals_state(const struct hearth_totals *totals);
+
+/**
  * struct hearth_victim - who could go
  */
 struct hearth_victim {

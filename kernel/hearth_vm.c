@@ -213,8 +213,10 @@ void hearth_vm_job_end(struct hearth_vm *vm)
 		return;
 
 	spin_lock(&vm->maps_lock);
-	list_for_each_entry(map, &vm->maps, vm_node)
+	list_for_each_entry(map, &vm->maps, vm_node) {
 		WRITE_ONCE(map->store->last_used, ktime_get());
+		hearth_model_store_used(map->store);
+	}
 	spin_unlock(&vm->maps_lock);
 }
 

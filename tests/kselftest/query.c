@@ -141,7 +141,7 @@ TEST_F(query, oversize)
 
 TEST_F(query, unknown_types)
 {
-	const uint32_t types[] = { 2, 3, 64, 0x7fffffff, 0x80000000, UINT32_MAX };
+	const uint32_t types[] = { 3, 4, 64, 0x7fffffff, 0x80000000, UINT32_MAX };
 	uint8_t p[256];
 	uint32_t size;
 	size_t i;
@@ -195,7 +195,7 @@ TEST_F(query, unknown_ioctls)
 	uint64_t args[32] = { 0 };
 	unsigned int nr;
 
-	for (nr = DRM_HEARTH_QUERY_FAULT + 1; nr < 0x60; nr++)
+	for (nr = DRM_HEARTH_RESERVE + 1; nr < 0x60; nr++)
 		EXPECT_EQ(npu_ioctl(self->fd, DRM_IOWR(DRM_COMMAND_BASE + nr, args), args),
 			  -EINVAL);
 }

@@ -211,6 +211,7 @@ int64_t rig_stat(const char *key)
 
 static const char *const kinds[] = {
 	"files", "bos", "vms", "tables", "stores", "extents", "queues", "jobs", "contexts",
+	"models",
 };
 
 #define KINDS	(sizeof(kinds) / sizeof(kinds[0]))

@@ -1081,7 +1081,9 @@ enum drm_hearth_admit_flags {
  * struct drm_hearth_admit - arguments of DRM_IOCTL_HEARTH_ADMIT
  *
  * Changes nothing. Between the answer and the load others may come: only
- * DRM_IOCTL_HEARTH_RESERVE makes a yes last.
+ * DRM_IOCTL_HEARTH_RESERVE makes a yes last. A file that cannot be shared is no
+ * error: nothing of it is there. Other errors are those of
+ * DRM_IOCTL_HEARTH_BO_CREATE_FILE.
  */
 struct drm_hearth_admit {
 	/** @demand: What is asked for. */
@@ -1093,7 +1095,10 @@ struct drm_hearth_admit {
 	/** @pad: Must be zero. */
 	__u32 pad;
 
-	/** @timeout_ns: With BLOCK: the longest wait. */
+	/**
+	 * @timeout_ns: With BLOCK: the longest wait; then the verdict is WAIT.
+	 * After -EINTR what is left of it, for those who call again.
+	 */
 	__u64 timeout_ns;
 
 	/**

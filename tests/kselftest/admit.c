@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: MIT
+/*
+ * An answer before a load. Each verdict and each limit is provoked, and then
+ * it is tried: what was admitted loads, what was refused does not.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+
+#include "harness.h"
+#include "keep.h"
+
+#define BUDGET	(64 * KEEP_MB)
+#define NORMAL	DRM_HEARTH_CLASS_NORMAL
+
+FIXTURE(admit)
+{
+	int fd;
+	int64_t budget;
+	struct drm_hearth_admit args;
+};
+
+FIXTURE_SETUP(admit)
+{
+	self->fd = npu_open();
+	if (self->fd == -ENOENT)
+		SKIP("no NPU");
+	ASSERT_GE(self->fd, 0);
+	self->budget = keep_attribute("memory_budget");
+	ASSERT_GT(self->budget, 0);
+	ASSERT_EQ(keep_set_attribute("memory_budget", BUDGET), 0);
+}
+
+FIXTURE_TEARDOWN(admit)
+{
+	close(self->fd);
+	EXPECT_EQ(keep_set_attribute("memory_budget", self->budget), 0);
+	EXPECT_EQ(keep_set_attribute_text("uid_quota", "max"), 0);
+	EXPECT_EQ(rig_idle(), 0);
+}
+
+#define ADMIT(weights, state, scratch)                                                   \
+	ASSERT_EQ(keep_admit(self->fd, &self->args, weights, state, scratch, NORMAL), 0)
+
+TEST_F(admit, rejects)
+{
+	struct drm_hearth_admit good = { .demand = { .model_class = NORMAL, .weights_fd = -1 } }, args;
+	int fd;
+
+	args = good;
+	args.flags = DRM_HEARTH_ADMIT_BLOCK << 1;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EINVAL);
+	args = good;
+	args.pad = 1;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EINVAL);
+	args = good;
+	args.timeout_ns = 1;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EINVAL);
+	args = good;
+	args.demand.model_class = DRM_HEARTH_CLASS_PINNED + 1;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EINVAL);
+	args = good;
+	args.demand.weights_fd = -2;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EINVAL);
+	args = good;
+	args.demand.weights_fd = 999;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EBADF);
+	args = good;
+	args.victims = (struct drm_hearth_array){ .stride = 4, .count = 1, .array = 8 };
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -EINVAL);
+	args.victims.stride = 8192;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), -E2BIG);
+
+	/* A file that cannot be shared is loaded as a copy: nothing of it is there. */
+	fd = memfd_create("weights", 0);
+	ASSERT_GE(fd, 0);
+	args = good;
+	args.demand.weights_fd = fd;
+	args.demand.weights_bytes = KEEP_MB;
+	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &args), 0);
+	EXPECT_EQ(args.needed_bytes, KEEP_MB);
+	close(fd);
+}
+
+TEST_F(admit, now)
+{
+	ADMIT(BUDGET - 2 * KEEP_MB, KEEP_MB, KEEP_MB);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_NONE);
+	EXPECT_EQ(self->args.needed_bytes, BUDGET);
+	EXPECT_EQ(self->args.available_bytes, BUDGET);
+	EXPECT_EQ(self->args.victims.count, 0u);
+	EXPECT_EQ(self->args.restore_ns, 0ull);
+	EXPECT_GT(keep_take(self->fd, BUDGET), 0);
+}
+
+TEST_F(admit, never_beyond_the_budget)
+{
+	ADMIT(BUDGET, 0, NPU_PAGE);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_BUDGET);
+	EXPECT_EQ(self->args.limit_bytes, BUDGET);
+	EXPECT_EQ(self->args.needed_bytes, BUDGET + NPU_PAGE);
+	EXPECT_EQ(keep_take(self->fd, BUDGET + NPU_PAGE), -EDQUOT);
+}
+
+TEST_F(admit, wait_for_the_budget)
+{
+	int bo = keep_take(self->fd, BUDGET / 2);
+
+	ASSERT_GT(bo, 0);
+	ADMIT(BUDGET / 2 + NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_BUDGET);
+	EXPECT_EQ(self->args.available_bytes, BUDGET / 2);
+	EXPECT_EQ(self->args.after_drop_bytes, BUDGET / 2);
+	EXPECT_EQ(keep_take(self->fd, BUDGET / 2 + NPU_PAGE), -EDQUOT);
+	/* What was waited for. */
+	ASSERT_EQ(npu_bo_close(self->fd, bo), 0);
+	ADMIT(BUDGET / 2 + NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+	EXPECT_GT(keep_take(self->fd, BUDGET / 2 + NPU_PAGE), 0);
+}
+
+TEST_F(admit, wait_for_a_reservation)
+{
+	int r = keep_reserve(self->fd, BUDGET / 2, NORMAL);
+
+	ASSERT_GE(r, 0);
+	ADMIT(BUDGET / 2 + NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_RESERVATION);
+	EXPECT_EQ(self->args.limit_bytes, BUDGET / 2);
+	EXPECT_EQ(self->args.available_bytes, BUDGET / 2);
+	EXPECT_EQ(keep_take(self->fd, BUDGET / 2 + NPU_PAGE), -EDQUOT);
+	ADMIT(BUDGET / 2, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+	close(r);
+	EXPECT_GT(keep_take(self->fd, BUDGET / 2 + NPU_PAGE), 0);
+}
+
+TEST_F(admit, quota)
+{
+	int bo;
+
+	ASSERT_EQ(keep_set_attribute("uid_quota", BUDGET / 4), 0);
+	ADMIT(BUDGET / 4 + NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_QUOTA);
+	EXPECT_EQ(self->args.limit_bytes, BUDGET / 4);
+	EXPECT_EQ(keep_take(self->fd, BUDGET / 4 + NPU_PAGE), -EDQUOT);
+	bo = keep_take(self->fd, BUDGET / 4);
+	ASSERT_GT(bo, 0);
+	ADMIT(NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_QUOTA);
+	EXPECT_EQ(keep_take(self->fd, NPU_PAGE), -EDQUOT);
+	ASSERT_EQ(npu_bo_close(self->fd, bo), 0);
+	ADMIT(NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+}
+
+TEST_F(admit, never_beyond_the_addresses)
+{
+	struct drm_hearth_limits limits;
+	struct drm_hearth_dev_query query = {
+		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(limits),
+		.pointer = NPU_PTR(&limits),
+	};
+
+	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	ADMIT(limits.va_end, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_VA);
+	EXPECT_EQ(self->args.limit_bytes, limits.va_end - limits.va_start);
+	EXPECT_EQ(limits.extent_bytes, KEEP_EXTENT);
+	EXPECT_GT(limits.max_models, 0u);
+	EXPECT_GT(limits.max_model_bos, 0u);
+	ADMIT(UINT64_MAX, UINT64_MAX, UINT64_MAX);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
+	EXPECT_EQ(self->args.needed_bytes, UINT64_MAX);
+}
+
+/* A budget may be larger than what others leave of RAM. */
+TEST_F(admit, the_system_is_full)
+{
+	struct drm_hearth_memory memory;
+	uint64_t bytes;
+	void *hog;
+
+	ASSERT_EQ(keep_set_attribute("memory_budget", self->budget), 0);
+	ASSERT_EQ(keep_memory(self->fd, &memory), 0);
+	bytes = memory.system_available - memory.system_available / 4;
+	hog = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(hog, MAP_FAILED);
+	memset(hog, 1, bytes);
+	ASSERT_EQ(keep_memory(self->fd, &memory), 0);
+	ASSERT_GT((uint64_t)self->budget, memory.system_available + 8 * KEEP_MB);
+	ADMIT(memory.system_available + 8 * KEEP_MB, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_SYSTEM);
+	munmap(hog, bytes);
+	ADMIT(memory.system_available + 8 * KEEP_MB, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+}
+
+TEST_F(admit, blocks_no_longer_than_told)
+{
+	uint64_t start = rig_now_ns();
+
+	ASSERT_GT(keep_take(self->fd, BUDGET), 0);
+	self->args = (struct drm_hearth_admit){
+		.demand = { .weights_bytes = NPU_PAGE, .model_class = NORMAL, .weights_fd = -1 },
+		.flags = DRM_HEARTH_ADMIT_BLOCK, .timeout_ns = NPU_SECOND / 2,
+	};
+	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &self->args), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_GE(rig_now_ns() - start, NPU_SECOND / 2);
+	EXPECT_LT(rig_now_ns() - start, 10 * NPU_SECOND);
+
+	/* Nothing to wait for. */
+	start = rig_now_ns();
+	self->args.timeout_ns = 30 * NPU_SECOND;
+	self->args.demand.weights_bytes = BUDGET + NPU_PAGE;
+	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &self->args), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
+	EXPECT_LT(rig_now_ns() - start, 10 * NPU_SECOND);
+}
+
+struct waiter {
+	int fd, ret;
+	struct drm_hearth_admit args;
+};
+
+static void *wait_for_room(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->ret = npu_ioctl(w->fd, DRM_IOCTL_HEARTH_ADMIT, &w->args);
+	return NULL;
+}
+
+TEST_F(admit, blocks_until_there_is_room)
+{
+	struct waiter w = {
+		.fd = self->fd, .args = {
+			.demand = { .weights_bytes = BUDGET / 2, .model_class = NORMAL,
+				    .weights_fd = -1 },
+			.flags = DRM_HEARTH_ADMIT_BLOCK, .timeout_ns = 50 * NPU_SECOND,
+		},
+	};
+	int first = keep_take(self->fd, BUDGET / 2), second = keep_take(self->fd, BUDGET / 2);
+	pthread_t thread;
+
+	ASSERT_GT(first, 0);
+	ASSERT_GT(second, 0);
+	ASSERT_EQ(pthread_create(&thread, NULL, wait_for_room, &w), 0);
+	rig_breathe();
+	ASSERT_EQ(npu_bo_close(self->fd, first), 0);
+	ASSERT_EQ(pthread_join(thread, NULL), 0);
+	EXPECT_EQ(w.ret, 0);
+	EXPECT_EQ(w.args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+	EXPECT_GT(keep_take(self->fd, BUDGET / 2), 0);
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A signal ends the wait. */
+TEST_F(admit, is_interruptible)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+
+	ASSERT_GT(keep_take(self->fd, BUDGET), 0);
+	self->args = (struct drm_hearth_admit){
+		.demand = { .weights_bytes = NPU_PAGE, .model_class = NORMAL, .weights_fd = -1 },
+		.flags = DRM_HEARTH_ADMIT_BLOCK, .timeout_ns = 50 * NPU_SECOND,
+	};
+	ASSERT_EQ(sigaction(SIGALRM, &action, NULL), 0);
+	alarm(1);
+	EXPECT_EQ(ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &self->args), -1);
+	EXPECT_EQ(errno, EINTR);
+	/* And says how much of it is left, for who calls again. */
+	EXPECT_LT(self->args.timeout_ns, 50 * NPU_SECOND);
+	EXPECT_GT(self->args.timeout_ns, 10 * NPU_SECOND);
+	signal(SIGALRM, SIG_DFL);
+	alarm(50);
+}
+
+/*
+ * Random loads, reservations and demands: what was admitted loads and what was
+ * not does not, each time.
+ */
+TEST_F_TIMEOUT(admit, is_never_wrong, 120)
+{
+	int bos[16] = { 0 }, promises[4] = { -1, -1, -1, -1 }, i, r;
+	unsigned int seed = 1, verdicts[4] = { 0 };
+
+	for (i = 0; i < 600; i++) {
+		int *bo = &bos[rand_r(&seed) % 16], *p = &promises[rand_r(&seed) % 4];
+		uint64_t bytes = (1 + rand_r(&seed) % 20) * KEEP_MB;
+
+		if (*bo)
+			ASSERT_EQ(npu_bo_close(self->fd, *bo), 0);
+		*bo = 0;
+		if (rand_r(&seed) % 4 == 0) {
+			if (*p >= 0)
+				close(*p);
+			*p = keep_reserve(self->fd, bytes / 2, NORMAL);
+		}
+		if (rand_r(&seed) % 8 == 0)
+			bytes *= 4;
+		ADMIT(bytes, 0, 0);
+		verdicts[self->args.verdict]++;
+		r = keep_take(self->fd, bytes);
+		if (self->args.verdict == DRM_HEARTH_ADMIT_NOW) {
+			ASSERT_GT(r, 0);
+			ASSERT_LE(bytes, self->args.available_bytes);
+			*bo = r;
+		} else {
+			ASSERT_EQ(r, -EDQUOT);
+		}
+	}
+	printf("# now %u, after drop %u, wait %u, never %u\n", verdicts[0], verdicts[1],
+	       verdicts[2], verdicts[3]);
+	EXPECT_GT(verdicts[DRM_HEARTH_ADMIT_NOW], 50u);
+	EXPECT_GT(verdicts[DRM_HEARTH_ADMIT_WAIT], 50u);
+	EXPECT_GT(verdicts[DRM_HEARTH_ADMIT_NEVER], 5u);
+	for (i = 0; i < 4; i++) {
+		if (promises[i] >= 0)
+			close(promises[i]);
+	}
+}
+
+TEST_HARNESS_MAIN
