@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -122,4 +123,70 @@ int keep_open_node(void)
 	int ret = npu_path(path, sizeof(path));
 
 	return ret ? ret : chmod(path, 0666) ? -errno : 0;
+}
+
+int keep_model(int fd, uint32_t bo, uint32_t class, int64_t keep_alive_ns, const char *name)
+{
+	struct drm_hearth_model_create args = {
+		.bos = NPU_ARRAY(&bo, 1), .keep_alive_ns = keep_alive_ns, .model_class = class,
+		.reservation_fd = -1,
+	};
+	int ret;
+
+	snprintf(args.name, sizeof(args.name), "%s", name);
+	ret = npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_CREATE, &args);
+	return ret ? ret : (int)args.model_id;
+}
+
+int keep_model_set(int fd, uint32_t model, uint32_t fields, uint32_t class,
+		   int64_t keep_alive_ns)
+{
+	struct drm_hearth_model_set args = {
+		.model_id = model, .fields = fields, .model_class = class,
+		.keep_alive_ns = keep_alive_ns,
+	};
+
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_SET, &args);
+}
+
+int keep_model_get(int fd, uint32_t model, struct drm_hearth_model_info *info)
+{
+	struct drm_hearth_model_get args = {
+		.model_id = model, .size = sizeof(*info), .pointer = NPU_PTR(info),
+	};
+
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_GET, &args);
+}
+
+int keep_model_destroy(int fd, uint32_t model)
+{
+	struct drm_hearth_model_destroy args = { .model_id = model };
+
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_DESTROY, &args);
+}
+
+int64_t keep_model_drop(int fd, uint32_t model, uint32_t flags)
+{
+	struct drm_hearth_model_drop args = { .model_id = model, .flags = flags };
+	int ret = npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_DROP, &args);
+
+	return ret ? ret : (int64_t)args.bytes;
+}
+
+int keep_model_events(int fd, uint32_t model)
+{
+	struct drm_hearth_model_events args = { .model_id = model };
+	int ret = npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_EVENTS, &args);
+
+	if (ret)
+		return ret;
+	return fcntl(args.fd, F_SETFL, O_NONBLOCK) ? -errno : args.fd;
+}
+
+int keep_state(int fd, uint32_t model)
+{
+	struct drm_hearth_model_info info;
+	int ret = keep_model_get(fd, model, &info);
+
+	return ret ? ret : (int)info.state;
 }
