@@ -161,14 +161,31 @@ static int hearth_restore_one(struct hearth_store *store, u32 index, struct page
 	return 0;
 }
 
+static int hearth_restore_add_spare(struct hearth_store *store)
+{
+	struct dma_fence *spare = hearth_fence_alloc();
+
+	if (!spare)
+		return -ENOMEM;
+
+	spin_lock(&store->lock);
+	if (!store->restore.spare)
+		swap(store->restore.spare, spare);
+	spin_unlock(&store->lock);
+	hearth_fence_free(spare);
+	return 0;
+}
+
 static void hearth_restore_work(struct work_struct *work)
 {
 	struct hearth_store *store = container_of(work, struct hearth_store, restore.work);
 	struct file_ra_state ra = { .prev_pos = -1 };
 	struct page **pages;
 	u32 index = 0;
-	int ret = 0;
+	int ret;
 
+	/* While this one is under way: the next may begin as soon as it has ended. */
+	ret = hearth_restore_add_spare(store);
 	pages = kmalloc_array(HEARTH_EXTENT_PAGES, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
 		ret = -ENOMEM;
@@ -296,21 +313,6 @@ static struct hearth_store *hearth_restore_find_bare(struct hearth_vm *vm)
 	}
 	spin_unlock(&vm->maps_lock);
 	return found;
-}
-
-static int hearth_restore_add_spare(struct hearth_store *store)
-{
-	struct dma_fence *spare = hearth_fence_alloc();
-
-	if (!spare)
-		return -ENOMEM;
-
-	spin_lock(&store->lock);
-	if (!store->restore.spare)
-		swap(store->restore.spare, spare);
-	spin_unlock(&store->lock);
-	hearth_fence_free(spare);
-	return 0;
 }
 
 int hearth_restore_vm(struct hearth_vm *vm)
