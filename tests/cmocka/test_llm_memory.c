@@ -198,6 +198,106 @@ static void a_file_that_is_replaced_stays(void **state)
 	hearth_llm_close(llm);
 }
 
+static const int32_t story[] = { 1, 4, 2, 7, 3, 5 };
+
+/* The logits after @story, which is fed in two parts with idle time between them. */
+static void tell_story(struct hearth_llm *llm, bool idle, bool discard, float out[], size_t bytes)
+{
+	const float *logits;
+
+	assert_int_equal(hearth_llm_rewind(llm, 0), 0);
+	assert_int_equal(hearth_llm_eval(llm, story, 4, NULL), 0);
+	if (idle)
+		assert_int_equal(hearth_llm_idle(llm), 0);
+	fake.discard = discard;
+	assert_int_equal(hearth_llm_eval(llm, story + 4, 2, &logits), 0);
+	assert_int_equal(hearth_llm_position(llm), 6);
+	memcpy(out, logits, bytes);
+}
+
+static void a_discarded_cache_is_computed_again(void **state)
+{
+	struct hearth_llm_info i = { .sz = sizeof(i) };
+	struct hearth_llm *llm;
+	unsigned int submits;
+	float *want, *got;
+	size_t bytes;
+
+	assert_int_equal(hearth_llm_open(path, dev, NULL, &llm), 0);
+	hearth_llm_get_info(llm, &i);
+	bytes = i.n_vocab * sizeof(*want);
+	want = malloc(bytes);
+	got = malloc(bytes);
+	tell_story(llm, false, false, want, bytes);
+	submits = fake.submits;
+	tell_story(llm, true, false, got, bytes);
+	/* nothing was lost: nothing is computed twice */
+	assert_int_equal(fake.submits, 2 * submits);
+	assert_memory_equal(got, want, bytes);
+	assert_int_equal(fake.advice, DRM_HEARTH_BO_WILLNEED);
+	tell_story(llm, true, true, got, bytes);
+	assert_true(fake.submits > 3 * submits);
+	assert_memory_equal(got, want, bytes);
+	free(want);
+	free(got);
+	hearth_llm_close(llm);
+}
+
+/* A discard that nobody hears of would give other logits: the test can fail. */
+static void a_cache_of_zeros_gives_other_logits(void **state)
+{
+	struct hearth_llm_info i = { .sz = sizeof(i) };
+	const float *logits;
+	struct hearth_llm *llm;
+	bool retained = true;
+	float *want;
+
+	assert_int_equal(hearth_llm_open(path, dev, NULL, &llm), 0);
+	hearth_llm_get_info(llm, &i);
+	want = malloc(i.n_vocab * sizeof(*want));
+	tell_story(llm, false, false, want, i.n_vocab * sizeof(*want));
+	assert_int_equal(hearth_llm_rewind(llm, 4), 0);
+	fake.discard = true;
+	assert_int_equal(hearth_model_advise_state(hearth_llm_model(llm), true, &retained), 0);
+	assert_false(retained);
+	assert_int_equal(hearth_llm_eval(llm, story + 4, 2, &logits), 0);
+	assert_memory_not_equal(logits, want, i.n_vocab * sizeof(*want));
+	free(want);
+	hearth_llm_close(llm);
+}
+
+static void a_cache_that_cannot_be_filled_is_tried_again(void **state)
+{
+	struct hearth_llm_info i = { .sz = sizeof(i) };
+	const float *logits;
+	struct hearth_llm *llm;
+	float *want;
+
+	assert_int_equal(hearth_llm_open(path, dev, NULL, &llm), 0);
+	hearth_llm_get_info(llm, &i);
+	want = malloc(i.n_vocab * sizeof(*want));
+	tell_story(llm, false, false, want, i.n_vocab * sizeof(*want));
+	assert_int_equal(hearth_llm_rewind(llm, 4), 0);
+	assert_int_equal(hearth_llm_idle(llm), 0);
+	fake.discard = true;
+	fake.fault = (struct drm_hearth_query_fault){
+		.cause = DRM_HEARTH_FAULT_RESTORE,
+		.error = ENOMEM,
+	};
+	assert_int_equal(hearth_llm_eval(llm, story + 4, 2, &logits), -ENOMEM);
+	assert_int_equal(hearth_llm_position(llm), 4);
+	fake.fault.error = 0;
+	assert_int_equal(hearth_llm_eval(llm, story + 4, 2, &logits), 0);
+	assert_memory_equal(logits, want, i.n_vocab * sizeof(*want));
+	/* a shifted context could not be computed again: it is kept */
+	assert_int_equal(hearth_llm_shift(llm, 1, 2), 0);
+	fake.advice = 77;
+	assert_int_equal(hearth_llm_idle(llm), 0);
+	assert_int_equal(fake.advice, 77);
+	free(want);
+	hearth_llm_close(llm);
+}
+
 static void a_model_that_is_refused_leaves_nothing(void **state)
 {
 	HEARTH_OPTS(hearth_model_opts, bad, .model_class = 9);
@@ -226,6 +326,9 @@ int main(void)
 		with(open_cpu, a_file_that_changes_stops_the_model),
 		with(open_npu, a_file_that_is_replaced_stays),
 		with(open_cpu, a_file_that_is_replaced_stays),
+		with(open_npu, a_discarded_cache_is_computed_again),
+		with(open_npu, a_cache_of_zeros_gives_other_logits),
+		with(open_npu, a_cache_that_cannot_be_filled_is_tried_again),
 		with(open_npu, a_model_that_is_refused_leaves_nothing),
 	};
 

@@ -455,6 +455,14 @@ enum hearth_drop_flags {
 HEARTH_API int hearth_model_drop(struct hearth_model *model, uint32_t flags,
 				 uint64_t *bytes);
 
+/**
+ * hearth_model_advise_state() - are the contents of the model's states needed?
+ *
+ * As hearth_buffer_advise(), for the STATE tensors of a program.
+ */
+HEARTH_API int hearth_model_advise_state(struct hearth_model *model, bool needed,
+					 bool *retained);
+
 enum hearth_event_flags {
 	/** Dropping begins. */
 	HEARTH_EVENT_ABOUT_TO_DROP = 1 << 0,
@@ -1115,6 +1123,16 @@ HEARTH_API int hearth_llm_eval_each(struct hearth_llm *llm, const int32_t *ids,
 HEARTH_API int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids,
 				  size_t n, size_t *reused,
 				  const float **logits);
+
+/**
+ * hearth_llm_idle() - nothing will be fed for a while
+ *
+ * Under pressure the KV cache may be discarded rather than swapped: its tokens
+ * are known, and the next call that feeds computes it again, with the same bits.
+ * That takes as long as feeding them did. A context that was shifted is kept:
+ * it could not be computed again. Any call ends the idle time.
+ */
+HEARTH_API int hearth_llm_idle(struct hearth_llm *llm);
 
 /** hearth_llm_position() - tokens fed so far */
 HEARTH_API uint32_t hearth_llm_position(const struct hearth_llm *llm);

@@ -194,7 +194,8 @@ static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids
 	ret = hearth_program_run(r->program);
 	if (ret)
 		return ret;
-	memcpy(llm->fed + llm->position, ids, n * sizeof(*ids));
+	/* when a lost cache is filled again, these are the same */
+	memmove(llm->fed + llm->position, ids, n * sizeof(*ids));
 	if (llm->exact == llm->position)
 		llm->exact += n;
 	llm->position += n;
@@ -225,13 +226,10 @@ static int check_feed(const struct hearth_llm *llm, size_t n)
 	return 0;
 }
 
-int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
-		    const float **logits)
+static int feed(struct hearth_llm *llm, const int32_t *ids, size_t n)
 {
-	int ret = check_feed(llm, n);
+	int ret;
 
-	if (ret)
-		return ret;
 	while (n) {
 		struct llm_runner *r = pick_runner(llm, n);
 		uint32_t part = n < r->rows ? n : r->rows;
@@ -242,9 +240,58 @@ int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
 		ids += part;
 		n -= part;
 	}
-	if (logits)
-		*logits = llm->logits;
 	return 0;
+}
+
+int hearth_llm_idle(struct hearth_llm *llm)
+{
+	int ret;
+
+	if (llm->exact < llm->position)
+		return 0;
+	ret = hearth_model_advise_state(hearth_llm_model(llm), false, NULL);
+	llm->idle = !ret;
+	return ret;
+}
+
+/* Before anything reads the cache: is it there still? If not, fill it again. */
+static int wake(struct hearth_llm *llm)
+{
+	uint32_t n = llm->position;
+	bool retained = true;
+	int ret;
+
+	if (llm->idle) {
+		ret = hearth_model_advise_state(hearth_llm_model(llm), true, &retained);
+		if (ret)
+			return ret;
+		llm->idle = false;
+		llm->lost |= !retained;
+	}
+	if (!llm->lost)
+		return 0;
+	llm->position = 0;
+	llm->exact = 0;
+	ret = feed(llm, llm->fed, n);
+	/* what was fed stays known if it failed: the next call tries again */
+	llm->position = n;
+	llm->exact = n;
+	llm->lost = ret;
+	return ret;
+}
+
+int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
+		    const float **logits)
+{
+	int ret = check_feed(llm, n);
+
+	if (!ret)
+		ret = wake(llm);
+	if (!ret)
+		ret = feed(llm, ids, n);
+	if (!ret && logits)
+		*logits = llm->logits;
+	return ret;
 }
 
 /* The logits of the @n tokens that were just fed, told one by one. */
@@ -266,6 +313,8 @@ int hearth_llm_eval_each(struct hearth_llm *llm, const int32_t *ids, size_t n,
 	struct llm_runner *r = &llm->each;
 	int ret = check_feed(llm, n);
 
+	if (!ret)
+		ret = wake(llm);
 	if (!ret && !r->program) {
 		rows = rows < HEARTH_EVAL_EACH ? rows : HEARTH_EVAL_EACH;
 		ret = runner_create(llm, rows, rows, r);
@@ -347,7 +396,9 @@ int hearth_llm_shift(struct hearth_llm *llm, uint32_t n_keep, uint32_t n_drop)
 				     "shift: %u tokens to keep and %u to drop, only %u were fed",
 				     n_keep, n_drop, llm->position);
 	moved = llm->position - n_keep - n_drop;
-	if (n_drop && moved && !llm->shift)
+	if (n_drop && moved)
+		ret = wake(llm);
+	if (!ret && n_drop && moved && !llm->shift)
 		ret = create_shift(llm);
 	if (ret)
 		return ret;

@@ -41,6 +41,8 @@ struct hearth_llm {
 	uint32_t position;
 	/* of those, the ones at the start that no shift has touched */
 	uint32_t exact;
+	/* idle: the cache may be discarded; lost: it was, and is not filled again yet */
+	bool idle, lost;
 	/* the caches' way down; NULL until it is needed */
 	struct hearth_program *shift;
 	int32_t *shift_by;

@@ -273,6 +273,15 @@ int hearth_model_drop(struct hearth_model *m, uint32_t flags, uint64_t *bytes)
 	return ret;
 }
 
+int hearth_model_advise_state(struct hearth_model *m, bool needed, bool *retained)
+{
+	if (m->state)
+		return hearth_buffer_advise(m->state, needed, retained);
+	if (retained)
+		*retained = true;
+	return 0;
+}
+
 int hearth_model_events(struct hearth_model *m, int *event_fd)
 {
 	return m->dev->backend->models->events(m, event_fd);
