@@ -225,11 +225,11 @@ static inline void write_tensors(struct bytes *b, const struct spec *s, struct s
 		write_layer(b, s, d, l);
 }
 
-/* Header with counts, filled in when they are known. */
-static inline void write_model(struct bytes *b, const struct spec *s)
+/* All before the weights, with counts filled in when they are known; returns their bytes. */
+static inline uint64_t write_head(struct bytes *b, const struct spec *s)
 {
 	struct sample_data d = { 0 };
-	uint32_t v = 1, n_kv;
+	uint32_t n_kv;
 	size_t counts = gw_header(b, 3, 0, 0);
 
 	n_kv = sample_keys(b, s);
@@ -238,7 +238,15 @@ static inline void write_model(struct bytes *b, const struct spec *s)
 	memcpy(b->p + counts + 8, &(uint64_t){ n_kv }, 8);
 	while (b->n % 32)
 		bytes_u8(b, 0);
-	for (uint64_t i = 0; i < d.bytes / 4; i++) {
+	return d.bytes;
+}
+
+/* Numbers of both signs, below 1/4 */
+static inline void write_weights(struct bytes *b, uint64_t bytes)
+{
+	uint32_t v = 1;
+
+	for (uint64_t i = 0; i < bytes / 4; i++) {
 		float f;
 		uint32_t bits;
 
@@ -247,6 +255,11 @@ static inline void write_model(struct bytes *b, const struct spec *s)
 		memcpy(&bits, &f, 4);
 		bytes_u32(b, bits);
 	}
+}
+
+static inline void write_model(struct bytes *b, const struct spec *s)
+{
+	write_weights(b, write_head(b, s));
 }
 
 #endif /* HEARTH_TESTS_LLM_SAMPLE_H */
