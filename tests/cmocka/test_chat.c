@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -18,9 +19,8 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static struct tok *open_specials(const char *const *list, int n)
+static struct tok *open_bytes(struct bytes b)
 {
-	struct bytes b = chat_sample(list, n, NULL);
 	struct hearth_err err;
 	struct tok *t = NULL;
 	struct gguf *g;
@@ -30,6 +30,11 @@ static struct tok *open_specials(const char *const *list, int n)
 	gguf_close(g);
 	bytes_free(&b);
 	return t;
+}
+
+static struct tok *open_specials(const char *const *list, int n)
+{
+	return open_bytes(chat_sample(list, n, NULL));
 }
 
 static int setup(void **state)
@@ -216,6 +221,27 @@ static void test_text_stays_text(void **state)
 			controls[1] += tok_is_control(*state, ids[i]);
 		assert_int_equal(controls[0], controls[1]);
 	}
+}
+
+static void test_refuses_what_cannot_be_spelled(void **state)
+{
+	const struct hearth_chat_message m = { "user", "b" };
+	struct hearth_chat_message *many = calloc(65537, sizeof(*many));
+	struct tok *t = open_bytes(bpe_without_bytes());
+	struct hearth_chat_opts opts = { .no_answer = true };
+	struct hearth_err err;
+	char out[256];
+
+	assert_int_equal(format(t, "llama2", &opts, &m, 1, out, sizeof(out), &err), -EINVAL);
+	assert_string_equal(err.msg, "template 'llama2' needs an end token, which the vocabulary lacks");
+	tok_close(t);
+	t = open_bytes(bpe_few_bytes());
+	assert_int_equal(format(t, "llama2", &opts, &m, 1, out, sizeof(out), &err), -EILSEQ);
+	assert_string_equal(err.msg, "conversation: the vocabulary cannot spell a byte of it");
+	tok_close(t);
+	assert_int_equal(format(*state, "chatml", &opts, many, 65537, out, sizeof(out), &err), -E2BIG);
+	assert_string_equal(err.msg, "conversation: 65537 messages: 1 to 65536 are possible");
+	free(many);
 }
 
 /* Files that have their turn marks as user-defined tokens: text cannot make these either. */
@@ -415,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_user_defined_marks),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_refuses_vocabularies),
+		cmocka_unit_test(test_refuses_what_cannot_be_spelled),
 		cmocka_unit_test(test_detection),
 		cmocka_unit_test(test_default_system),
 		cmocka_unit_test(test_real_templates),

@@ -268,18 +268,30 @@ static inline struct bytes chat_sample(const char *const *specials, int n, const
 	return b;
 }
 
-/* One letter, and no way to spell another. */
-static inline struct bytes bpe_without_bytes(void)
+/* One letter, and no way to spell another; with an end token if @eos. */
+static inline struct bytes bpe_one_letter(bool eos)
 {
 	struct bytes b = { 0 };
 
-	gw_header(&b, 3, 0, 4);
+	gw_header(&b, 3, 0, eos ? 5 : 4);
+	if (eos)
+		gw_kv_u32(&b, "tokenizer.ggml.eos_token_id", 0);
 	gw_kv_str(&b, "tokenizer.ggml.model", "gpt2");
 	gw_kv_str(&b, "tokenizer.ggml.pre", "gpt-2");
 	gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, 1);
 	gw_str(&b, "a");
 	gw_kv_arr(&b, "tokenizer.ggml.merges", GGUF_VT_STR, 0);
 	return b;
+}
+
+static inline struct bytes bpe_without_bytes(void)
+{
+	return bpe_one_letter(false);
+}
+
+static inline struct bytes bpe_few_bytes(void)
+{
+	return bpe_one_letter(true);
 }
 
 #endif

@@ -47,7 +47,7 @@ def model(path):
     return os.path.join(MODELS, path)
 
 
-def run(args, timeout=600, env=None):
+def run(args, timeout=1200, env=None):
     """(status, stdout, stderr) of the tool on this host's CPU."""
     p = subprocess.run([TOOL, *args], stdin=subprocess.DEVNULL, capture_output=True,
                        timeout=timeout, check=False, env=dict(os.environ, **(env or {})))

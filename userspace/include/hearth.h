@@ -1194,7 +1194,7 @@ struct hearth_generate_opts {
 	uint32_t max_tokens;
 	/**
 	 * temperature: 0 = greedy; of equal logits the lowest id. Applied
-	 * first, then min_p, top_k, top_p.
+	 * first, then top_k, min_p, top_p.
 	 */
 	float temperature;
 	/** top_k: 0 = all. top_p, min_p: 0 = off. */

@@ -12,6 +12,7 @@
 /* exp(-87) is the last that is not denormal: what is less likely is dropped */
 #define MIN_EXPONENT	(-87.0f)
 #define REPEAT_DEFAULT	64
+#define FIRST_LOOK	256	/* candidates */
 
 struct candidate {
 	float logit;
@@ -135,24 +136,49 @@ static const float *punish(struct llm_sampler *s, const float *logits)
 	return s->punished;
 }
 
-/* What is likely enough, in the order of the ids. */
+/*
+ * All of a large vocabulary go through here, so the processor's fused
+ * multiply-add is worth a second version: the bits are those of fmaf().
+ */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+__attribute__((target_clones("fma", "default")))
+#endif
+static void exp_all(struct candidate *list, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		list[i].p = hk_expf(list[i].p);
+}
+
+/*
+ * What is likely enough, in the order of the ids; p is its exponent yet. What
+ * min_p will drop for certain is dropped before it costs an exp().
+ */
 static uint32_t collect(struct llm_sampler *s, const float *logits)
 {
-	float max = logits[argmax(logits, s->n_vocab)];
-	float t = s->opts.temperature;
+	float max = logits[argmax(logits, s->n_vocab)], t = s->opts.temperature;
+	float least = s->opts.min_p > 0.0f ? logf(s->opts.min_p) - 0.01f : MIN_EXPONENT;
 	uint32_t n = 0;
 
+	if (least < MIN_EXPONENT)
+		least = MIN_EXPONENT;
 	for (uint32_t i = 0; i < s->n_vocab; i++) {
 		float x = (logits[i] - max) / t;
-		struct candidate c = { .logit = logits[i], .id = i };
 
-		if (!(x >= MIN_EXPONENT))
-			continue;
-		c.p = hk_expf(x);
-		if (c.p >= s->opts.min_p)
-			s->list[n++] = c;
+		if (x >= least)
+			s->list[n++] = (struct candidate){ .logit = logits[i], .p = x, .id = i };
 	}
 	return n;
+}
+
+/* Keep what has at least min_p; the likeliest is always kept. */
+static uint32_t drop_unlikely(struct candidate *list, uint32_t n, float min_p)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i].p >= min_p)
+			list[kept++] = list[i];
+	return kept;
 }
 
 /* Likelier ones first, of equal ones the lower id. */
@@ -161,20 +187,42 @@ static bool before(const struct candidate *a, const struct candidate *b)
 	return a->logit != b->logit ? a->logit > b->logit : a->id < b->id;
 }
 
-static void sift(struct candidate *heap, uint32_t n, uint32_t i)
+/* Restore the heap at @i; its top is the likeliest, or with @least the least likely. */
+static void sift(struct candidate *heap, uint32_t n, uint32_t i, bool least)
 {
 	struct candidate c = heap[i];
 	uint32_t down;
 
 	while ((down = 2 * i + 1) < n) {
-		if (down + 1 < n && before(&heap[down + 1], &heap[down]))
+		if (down + 1 < n && before(&heap[down + 1], &heap[down]) != least)
 			down++;
-		if (!before(&heap[down], &c))
+		if (before(&heap[down], &c) == least)
 			break;
 		heap[i] = heap[down];
 		i = down;
 	}
 	heap[i] = c;
+}
+
+static void make_heap(struct candidate *list, uint32_t n, bool least)
+{
+	for (uint32_t i = n / 2; i-- > 0;)
+		sift(list, n, i, least);
+}
+
+/* Bring the @k likeliest of @n to the front, in no order that matters. */
+static void bring_to_front(struct candidate *list, uint32_t n, uint32_t k)
+{
+	make_heap(list, k, true);
+	for (uint32_t i = k; i < n; i++) {
+		struct candidate c = list[i];
+
+		if (!before(&c, &list[0]))
+			continue;
+		list[i] = list[0];
+		list[0] = c;
+		sift(list, k, 0, true);
+	}
 }
 
 /*
@@ -187,8 +235,7 @@ static uint32_t take(struct candidate *list, uint32_t n, uint32_t most, double e
 	uint32_t taken = 0;
 	double sum = 0.0;
 
-	for (uint32_t i = n / 2; i-- > 0;)
-		sift(list, n, i);
+	make_heap(list, n, false);
 	while (taken < most && sum < enough) {
 		struct candidate top = list[0];
 
@@ -196,7 +243,7 @@ static uint32_t take(struct candidate *list, uint32_t n, uint32_t most, double e
 		taken++;
 		list[0] = list[n - taken];
 		list[n - taken] = top;
-		sift(list, n - taken, 0);
+		sift(list, n - taken, 0, false);
 	}
 	return taken;
 }
@@ -224,28 +271,50 @@ static int32_t draw(struct llm_sampler *s, const struct candidate *list, uint32_
 	return list[i].id;
 }
 
+struct span {
+	struct candidate *list;
+	uint32_t n;
+};
+
+static struct span take_top_k(struct span s, uint32_t k)
+{
+	bring_to_front(s.list, s.n, k);
+	take(s.list, k, k, INFINITY);
+	return (struct span){ s.list, k };
+}
+
+/* A few likeliest mostly suffice: they are looked at first. */
+static struct span take_top_p(struct span s, float top_p)
+{
+	double enough = top_p * mass(s.list, s.n);
+	uint32_t some = s.n < FIRST_LOOK ? s.n : FIRST_LOOK, taken;
+
+	bring_to_front(s.list, s.n, some);
+	taken = take(s.list, some, some, enough);
+	if (taken == some) {
+		some = s.n;
+		taken = take(s.list, some, some, enough);
+	}
+	return (struct span){ s.list + some - taken, taken };
+}
+
 static int32_t choose(struct llm_sampler *s, const float *logits)
 {
 	const struct hearth_generate_opts *o = &s->opts;
-	struct candidate *list = s->list;
-	uint32_t n, k;
+	struct span c = { s->list, 0 };
 
 	if (o->temperature == 0.0f)
 		return argmax(logits, s->n_vocab);
-	n = collect(s, logits);
-	if (!n)	/* nothing but NaN and infinities */
+	c.n = collect(s, logits);
+	if (!c.n)	/* nothing but NaN and infinities */
 		return argmax(logits, s->n_vocab);
-	if (o->top_k && o->top_k < n) {
-		k = take(list, n, o->top_k, INFINITY);
-		list += n - k;
-		n = k;
-	}
-	if (o->top_p > 0.0f && o->top_p < 1.0f) {
-		k = take(list, n, n, o->top_p * mass(list, n));
-		list += n - k;
-		n = k;
-	}
-	return draw(s, list, n);
+	if (o->top_k && o->top_k < c.n)
+		c = take_top_k(c, o->top_k);
+	exp_all(c.list, c.n);
+	c.n = drop_unlikely(c.list, c.n, o->min_p);
+	if (o->top_p > 0.0f && o->top_p < 1.0f)
+		c = take_top_p(c, o->top_p);
+	return draw(s, c.list, c.n);
 }
 
 int32_t llm_sampler_next(struct llm_sampler *s, const float *logits)
