@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/run.h"
 
@@ -86,6 +87,8 @@ static const struct argp_option options[] = {
 
 static void parse_stop(struct argp_state *state, const char *arg, struct run_args *a)
 {
+	if (!*arg)
+		argp_error(state, "--stop: an empty text stands everywhere");
 	if (a->gen.n_stop == MAX_STOPS)
 		argp_error(state, "--stop: more than %d", MAX_STOPS);
 	a->stop[a->gen.n_stop++] = arg;
@@ -268,6 +271,25 @@ static const struct argp argp = {
 	.children = device_children,
 };
 
+/*
+ * A terminal obeys control characters, and a model may say any: show them as
+ * U+FFFD, but for tabs and line ends. The text is whole characters of UTF-8.
+ */
+static void put_on_terminal(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = text[i], next = i + 1 < n ? text[i + 1] : 0;
+		bool c1 = c == 0xc2 && next >= 0x80 && next < 0xa0;
+
+		if (c1 || (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) {
+			fputs("\xef\xbf\xbd", stdout);
+			i += c1;
+		} else {
+			putchar(c);
+		}
+	}
+}
+
 int put_token(const struct hearth_llm_token *t, void *arg)
 {
 	struct stream *s = arg;
@@ -279,6 +301,8 @@ int put_token(const struct hearth_llm_token *t, void *arg)
 			   s->n_vocab * sizeof(*t->logits));
 	if (s->args->ids)
 		printf("%d\n", t->id);
+	else if (isatty(STDOUT_FILENO))
+		put_on_terminal(t->text, t->text_bytes);
 	else
 		fwrite(t->text, 1, t->text_bytes, stdout);
 	if (fflush(stdout) || ferror(stdout))
