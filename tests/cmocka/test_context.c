@@ -128,6 +128,25 @@ static void kv_types_are_near_each_other(void **state)
 	}
 }
 
+/* All of the file's tensors, once: those that hold several, and a tied output. */
+static void weights_are_used_where_they_lie(void **state)
+{
+	for (unsigned int i = 0; i < sizeof(families) / sizeof(*families); i++) {
+		struct hearth_llm_info info = { .sz = sizeof(info) };
+		struct hearth_program_info p = { .sz = sizeof(p) };
+		struct model m = open_model(&families[i], HEARTH_KV_F16);
+		struct bytes b = { 0 };
+
+		assert_int_equal(hearth_llm_get_info(m.llm, &info), 0);
+		assert_int_equal(info.weights_bytes, write_head(&b, &families[i]));
+		/* rope tables, and a number that embeddings are scaled by */
+		assert_int_equal(hearth_program_get_info(hearth_llm_program(m.llm), &p), 0);
+		assert_in_range(p.constant_bytes, CTX * EMBD * 4, 2 * CTX * EMBD * 4 + 4);
+		free(b.p);
+		close_model(&m);
+	}
+}
+
 static void kv_types_that_cannot_be_are_refused(void **state)
 {
 	struct model m;
@@ -322,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kv_types_are_near_each_other),
+		cmocka_unit_test(weights_are_used_where_they_lie),
 		cmocka_unit_test(kv_types_that_cannot_be_are_refused),
 		cmocka_unit_test(a_shift_is_a_shorter_context),
 		cmocka_unit_test(shifts_add_up),
