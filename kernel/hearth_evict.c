@@ -46,25 +46,13 @@ u64 hearth_store_droppable(struct hearth_store *store)
 static unsigned int hearth_evict_choose(struct hearth_store *store, u32 *indices,
 					u64 nr_pages, bool force)
 {
-	struct hearth_extent *extent, *next;
 	unsigned int count = 0;
-	u64 pages = 0;
 
 	spin_lock(&store->lock);
-	if (!force && hearth_store_in_use(store))
-		goto out_unlock;
-	list_for_each_entry_safe(extent, next, &store->lru, lru) {
-		u32 index = extent - store->extents;
-
-		if (pages >= nr_pages || count == HEARTH_EVICT_BATCH)
-			break;
-		hearth_extent_set_evicting_locked(store, index);
-		pages += hearth_extent_bytes(store, index) >> PAGE_SHIFT;
-		indices[count++] = index;
-	}
+	if (force || !hearth_store_in_use(store))
+		count = hearth_extent_choose_locked(store, indices, HEARTH_EVICT_BATCH, nr_pages);
 	if (count)
 		hearth_model_store_event(store, DRM_HEARTH_EVENT_ABOUT_TO_DROP);
-out_unlock:
 	spin_unlock(&store->lock);
 	return count;
 }

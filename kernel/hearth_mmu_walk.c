@@ -321,6 +321,7 @@ static int unmap_dir(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 v
 {
 	unsigned int i = dir_index(va);
 	struct hearth_mmu_table *dir = mmu->root->children[i];
+	u64 start = va;
 	int ret = 0;
 
 	while (dir && bytes && !ret) {
@@ -332,7 +333,7 @@ static int unmap_dir(struct hearth_mmu *mmu, struct hearth_mmu_pool *pool, u64 v
 	}
 	if (dir && !dir->used) {
 		/* Extents that were not resident left nothing else to flush. */
-		hearth_mmu_add_stale(mmu, va - PAGE_BYTES, va);
+		hearth_mmu_add_stale(mmu, start, start + PAGE_BYTES);
 		table_cut(mmu, mmu->root, i);
 	}
 	return ret;

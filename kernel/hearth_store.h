@@ -382,9 +382,12 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 		       struct file_ra_state *ra);
 void hearth_extent_unload(struct hearth_store *store, u32 index);
 void hearth_extent_free_leaf(struct hearth_store *store, u32 index);
+
+/* hearth_extent_lru.c */
 void hearth_extent_set_resident_locked(struct hearth_store *store, u32 index);
-void hearth_extent_set_evicting_locked(struct hearth_store *store, u32 index);
 void hearth_extent_set_dropped_locked(struct hearth_store *store, u32 index);
+unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indices,
+					 unsigned int max, u64 nr_pages);
 
 /* hearth_restore.c */
 void hearth_restore_init(struct hearth_store *store);

@@ -134,6 +134,28 @@ TEST_F(evict, a_job_that_waits_is_no_use)
 	EXPECT_EQ(extents(), 4);
 }
 
+/* Jobs that are queued already find what is evicted between them read again. */
+TEST_F(evict, between_queued_jobs)
+{
+	struct weights *w = &self->w;
+	struct npu_ctx *ctx = &w->ctx;
+	int line = npu_syncobj_create(ctx->fd, false), round, i;
+	size_t n;
+
+	ASSERT_GT(line, 0);
+	n = npu_cmd_copy(ctx->stream, WEIGHTS_OUT_VA, WEIGHTS_VA + WEIGHTS_EXTENT, 64);
+	for (round = 0; round < 5; round++) {
+		for (i = 1; i <= 40; i++)
+			ASSERT_EQ(rig_submit(ctx, 0, n, line, round * 40 + i), 0);
+		for (i = 1; i <= 40; i++) {
+			ASSERT_EQ(weights_shrink(BYTES), 0);
+			ASSERT_EQ(npu_syncobj_wait(ctx->fd, line, round * 40 + i, RIG_DEADLINE), 0);
+			ASSERT_EQ(npu_syncobj_status(ctx->fd, line, round * 40 + i), 0);
+		}
+	}
+	EXPECT_EQ(w->out[1], weights_byte(SEED, WEIGHTS_EXTENT + 1));
+}
+
 /* The NPU forgets where an extent was, in each address space that had it. */
 TEST_F_TIMEOUT(evict, a_hundred_times, 120)
 {

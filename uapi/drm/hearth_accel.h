@@ -459,7 +459,8 @@ struct drm_hearth_bo_create {
  * -EBADF no such fd, -EACCES not opened for reading, -EINVAL no regular file,
  * or an offset beyond its end or not a multiple of the extent, -EOPNOTSUPP a
  * file system that has no page cache to share or to re-read (tmpfs, DAX),
- * -ETXTBSY somebody has the file open for writing.
+ * -ETXTBSY somebody has the file open for writing, -EFBIG a file larger than the
+ * device can address.
  */
 struct drm_hearth_bo_create_file {
 	/** @offset: Where it begins in the file, a multiple of extent_bytes. */
