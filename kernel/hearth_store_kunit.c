@@ -256,11 +256,12 @@ static void short_extent(struct kunit *test)
 static void device_goes(struct kunit *test)
 {
 	struct store_test *t = test->priv;
+	struct hearth_mmu *mmu = &t->mmu[0];
 
 	hold(test, 0, VA, SZ_2M);
-	hearth_mmu_unplug(&t->mmu[0]);
-	KUNIT_EXPECT_EQ(test, t->mmu[0].ops->set(&t->mmu[0], VA, 0), -ENODEV);
-	KUNIT_EXPECT_EQ(test, t->mmu[0].ops->hold(&t->mmu[0], &t->pool, VA + SZ_2M, SZ_2M), -ENODEV);
+	hearth_mmu_unplug(mmu);
+	KUNIT_EXPECT_EQ(test, mmu->ops->set(mmu, VA, 0), -ENODEV);
+	KUNIT_EXPECT_EQ(test, mmu->ops->hold(mmu, &t->pool, VA + SZ_2M, SZ_2M), -ENODEV);
 }
 
 /* Binds, unbinds, evictions and restores at random against what should be there. */
