@@ -44,7 +44,10 @@ HK_INLINE float32x4_t twice(const float32x4_t d[2], const int p)
 	return p % 2 ? vzip2q_f32(d[p / 2], d[p / 2]) : vzip1q_f32(d[p / 2], d[p / 2]);
 }
 
-/* Two rows of input, as the lanes of a pair want them */
+/*
+ * Two rows of input, as the lanes of a pair want them: from where @x points to,
+ * and @next rows on, which is 1, or 0 for the last of an odd number.
+ */
 struct input {
 	int8x16_t eight[4];
 	float32x4_t dx;
@@ -52,37 +55,36 @@ struct input {
 	float32x4_t total[2];
 };
 
-HK_INLINE struct input load_input(const struct hk_act *act, uint64_t at, uint64_t next,
+HK_INLINE struct input load_input(const struct hk_act *x, const int next,
 				  const struct units how)
 {
-	const int8_t *a = act->q + at * HK_ACT_BLOCK, *b = act->q + next * HK_ACT_BLOCK;
-	float32x2_t dx = vld1_lane_f32(act->d + next, vld1_dup_f32(act->d + at), 1);
-	struct input x = { .dx = vcombine_f32(dx, dx) };
+	float32x2_t dx = next ? vld1_f32(x->d) : vld1_dup_f32(x->d);
+	struct input two = { .dx = vcombine_f32(dx, dx) };
 
 	for (int h = 0; h < 2; h++) {
-		int8x16_t va = vld1q_s8(a + 16 * h), vb = vld1q_s8(b + 16 * h);
+		int8x16_t va = vld1q_s8(x->q + 16 * h);
+		int8x16_t vb = vld1q_s8(x->q + next * HK_ACT_BLOCK + 16 * h);
 
-		x.eight[2 * h] = zip_lo(va, vb);
-		x.eight[2 * h + 1] = zip_hi(va, vb);
+		two.eight[2 * h] = zip_lo(va, vb);
+		two.eight[2 * h + 1] = zip_hi(va, vb);
 	}
 	if (how.min) {
-		int32x4_t total = vcombine_s32(vld1_s32(act->sum + 2 * at),
-					       vld1_s32(act->sum + 2 * next));
+		int32x4_t total = vcombine_s32(vld1_s32(x->sum), vld1_s32(x->sum + 2 * next));
 		int32x4_t odd = vuzp2q_s32(total, total);
 
 		if (how.unit == 16)
-			x.total[0] = vcvtq_f32_s32(vuzp1q_s32(total, total));
-		x.total[1] = vcvtq_f32_s32(how.unit == 16 ? odd : vpaddq_s32(total, total));
+			two.total[0] = vcvtq_f32_s32(vuzp1q_s32(total, total));
+		two.total[1] = vcvtq_f32_s32(how.unit == 16 ? odd : vpaddq_s32(total, total));
 	}
-	return x;
+	return two;
 }
 
-/* What 32 elements add to the sums of input rows @at and @next. */
+/* What 32 elements add to the sums of two rows of input. */
 HK_INLINE void add_two(float acc[2 * ROWS], const struct scales *s, const struct paired *t,
-		       const struct hk_act *act, uint64_t at, uint64_t next, int u,
+		       const struct hk_act *rows, const int next, int u,
 		       const struct units how)
 {
-	const struct input x = load_input(act, at, next, how);
+	const struct input x = load_input(rows, next, how);
 	const int last = u + (how.unit == 16);
 
 	for (int p = 0; p < PAIRS; p++) {
@@ -123,16 +125,23 @@ HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct sca
 			const struct units how)
 {
 	/* In registers: what is stored to sums cannot change these. */
-	const struct hk_act act = m->act;
-	uint64_t at = block * act.rows;
+	struct hk_act x = m->act;
+	uint64_t at = block * x.rows;
+	float *to = acc[0];
 	struct paired t;
-	uint32_t r;
 
 	pair_up(&t, w);
-	for (r = 0; r + 2 <= act.rows; r += 2)
-		add_two(acc[r], s, &t, &act, at + r, at + r + 1, u, how);
-	if (r < act.rows)
-		add_two(acc[r], s, &t, &act, at + r, at + r, u, how);
+	x.q += at * HK_ACT_BLOCK;
+	x.d += at;
+	x.sum += 2 * at;
+	for (; x.rows >= 2; x.rows -= 2, to += 2 * ROWS) {
+		add_two(to, s, &t, &x, 1, u, how);
+		x.q += 2 * HK_ACT_BLOCK;
+		x.d += 2;
+		x.sum += 4;
+	}
+	if (x.rows)
+		add_two(to, s, &t, &x, 0, u, how);
 }
 
 HK_INLINE void take_row(hk_sums acc, uint32_t rows, uint32_t r, float out[ROWS])

@@ -11,7 +11,7 @@
  *
  *   one row of input, loading and taking apart included: 114 instructions for
  *	the 144 bytes of Q4_0, 105 for the 272 of Q8_0
- *   many rows of input: 32 for each by SDOT, of which there are 16; 63 for
+ *   many rows of input: 32 for each by SDOT, of which there are 16; 52 for
  *	each two by SMMLA, of which there are 16
  *
  * No sum waits for the one before: there are eight or sixteen in flight.
