@@ -7,14 +7,16 @@ import re
 from tap import FAIL, PASS, SKIP, Result, parse
 import testbed
 
-# What the Armv8.0, v8.2 and newest CPUs of qemu-user choose by themselves.
+# What the Armv8.0, v8.2 and newest CPUs of qemu-user choose by themselves: to
+# run a level is to run it where nothing above it exists.
 CPUS = [('cortex-a53', 'plain'), ('cortex-a76', 'dotprod'), ('max', 'i8mm')]
-LEVELS = [level for _, level in CPUS]
+# Not what who started the tests has set.
+FREE = {'HEARTH_ISA': ''}
 # These compare each level that the CPU has with plain C.
 PROGRAMS = ['test_mathf', 'test_int8', 'test_int8_fields', 'test_matmul', 'test_float_ops', 'test_kv_ops',
             'test_context', 'test_exec']
-# This one takes the level that it is told.
-PER_LEVEL = 'test_llm'
+# This one takes the level of the CPU.
+PER_CPU = 'test_llm'
 PROMPT = 'Once upon a time there was a little dog who'
 MODELS = ['stories260K-f32', 'stories260K-f16', 'stories3M-Q8_0', 'stories3M-Q4_0', 'stories3M-Q5_1',
           'stories3M-pad256-Q4_K_M', 'stories3M-pad256-Q6_K', 'stories3M-pad256-Q2_K']
@@ -32,7 +34,7 @@ def on(cpu, program, *args):
 
 def build(ctx, folder):
     """Only what is run."""
-    targets = ['hearth', *(f'tests/cmocka/{p}' for p in [*PROGRAMS, PER_LEVEL])]
+    targets = ['hearth', *(f'tests/cmocka/{p}' for p in [*PROGRAMS, PER_CPU])]
     results = []
     if not os.path.exists(os.path.join(folder, 'build.ninja')):
         testbed.ensure(['arm64-libs'], quiet=True)
@@ -44,24 +46,22 @@ def build(ctx, folder):
     return results
 
 
-def program(ctx, folder, name, level):
-    """One program; level None: with all that the CPU has."""
-    env = {'HEARTH_ISA': level} if level else {}
-    log = f'arm64/{name}{"-" + level if level else ""}.log'
-    status, lines = ctx.run(on('max', os.path.join(folder, 'tests/cmocka', name)), log, env=env)
+def program(ctx, folder, name, cpu):
+    log = f'arm64/{name}-{cpu}.log'
+    status, lines = ctx.run(on(cpu, os.path.join(folder, 'tests/cmocka', name)), log, env=FREE)
     if status not in (0, 4) and not any('ok' in line for line in lines):
         lines = lines + ctx.tail(log, 2)
-    return parse(f'{name} {level}' if level else name, lines, status)
+    return parse(f'{name} on {cpu}', lines, status)
 
 
 def chosen(ctx, folder):
     """What a CPU has decides; what it lacks is refused, by name."""
     tool, results = os.path.join(folder, 'hearth'), []
     for cpu, level in CPUS:
-        _, lines = ctx.run(on(cpu, tool, 'info'), f'arm64/{cpu}.log', env={'HEARTH_ISA': ''})
+        _, lines = ctx.run(on(cpu, tool, 'info'), f'arm64/{cpu}.log', env=FREE)
         good = any(re.match(rf'cpu\s+kernels {level},', line) for line in lines)
         results.append(Result(f'{cpu} runs {level}', PASS if good else FAIL, ' | '.join(lines[:2])))
-        last = LEVELS[-1]
+        last = CPUS[-1][1]
         if level == last:
             continue
         status, _ = ctx.run(on(cpu, tool, 'info'), f'arm64/{cpu}-forced.log', env={'HEARTH_ISA': last})
@@ -71,19 +71,18 @@ def chosen(ctx, folder):
     return results
 
 
-def digest(ctx, command, log, env=None):
-    ctx.run(command, log, env=env)
+def digest(ctx, command, log):
+    ctx.run(command, log, env=FREE)
     found = re.findall(r'^digest:\s+([0-9a-f]{64})\s*$', '\n'.join(ctx.tail(log, 1000)), re.M)
     return found[-1] if found else ' '.join(ctx.tail(log, 2))
 
 
 def same_bits(ctx, folder, name, args):
-    """One model: this machine's digest, and that of each level."""
+    """One model: this machine's digest, and that of each CPU."""
     want = digest(ctx, [os.path.join(ctx.build, 'hearth'), *args], f'arm64/{name}-host.log')
     results = []
-    for level in LEVELS:
-        got = digest(ctx, on('max', os.path.join(folder, 'hearth'), *args), f'arm64/{name}-{level}.log',
-                     {'HEARTH_ISA': level})
+    for cpu, level in CPUS:
+        got = digest(ctx, on(cpu, os.path.join(folder, 'hearth'), *args), f'arm64/{name}-{level}.log')
         good = got == want and re.fullmatch('[0-9a-f]{64}', want)
         results.append(Result(f'{name}: {level} has the bits of this machine', PASS if good else FAIL,
                               '' if good else f'{got}, wanted {want}'))
@@ -95,7 +94,10 @@ def model_jobs(ctx):
     jobs = []
     for name in filter(ctx.wants, MODELS):
         path = os.path.join(ctx.models, 'llm-gguf', f'{name}.gguf')
-        jobs.append((name, ['run', '-d', 'cpu', '-q', '--digest', '-n', '8', '-p', PROMPT, path]))
+        args = ['run', '-d', 'cpu', '-q', '--digest', '-n', '8', '-p', PROMPT, path]
+        jobs.append((name, args))
+        if name == 'stories3M-pad256-Q4_K_M':
+            jobs.append((f'{name}, keys of Q8_0', [*args, '--kv', 'q8_0']))
     for name, source, size in NETS:
         if not ctx.wants(name):
             continue
@@ -112,7 +114,7 @@ def suite(ctx):
     results = build(ctx, folder)
     if any(r.outcome == FAIL for r in results):
         return results
-    runs = [(p, None) for p in PROGRAMS] + [(PER_LEVEL, level) for level in LEVELS]
+    runs = [(p, 'max') for p in PROGRAMS] + [(PER_CPU, cpu) for cpu, _ in CPUS]
     results += ctx.parallel(lambda r: program(ctx, folder, *r), [r for r in runs if ctx.wants(r[0])])
     if ctx.wants('levels'):
         results += chosen(ctx, folder)
