@@ -782,6 +782,15 @@ static void a_refusal_says_who_holds_what(void **state)
 	assert_int_equal(fake.asked.demand.weights_fd, -1);
 	assert_int_equal(fake.asked.flags, DRM_HEARTH_ADMIT_BLOCK);
 	assert_int_equal(fake.asked.timeout_ns, 9);
+	fake.answer.available_bytes = 20 * MIB;
+	assert_int_equal(hearth_admit(dev, &d, NULL, &a), 0);
+	assert_non_null(strstr(a.text, "is 6144 MiB with 20 MiB free and 2880 MiB evictable held by chat"));
+	fake.answer.after_drop_bytes = 20 * MIB;
+	assert_int_equal(hearth_admit(dev, &d, NULL, &a), 0);
+	assert_non_null(strstr(a.text, "is 6144 MiB with 20 MiB free, the rest held by chat"));
+	fake.answer.available_bytes = fake.answer.after_drop_bytes = 0;
+	assert_int_equal(hearth_admit(dev, &d, NULL, &a), 0);
+	assert_non_null(strstr(a.text, "is 6144 MiB with nothing free, all held by chat"));
 	/* a reservation is refused with the same words */
 	assert_int_equal(hearth_reserve(dev, 4013 * MIB, HEARTH_CLASS_NORMAL, &out), -EBUSY);
 	assert_message("held by chat");

@@ -170,40 +170,57 @@ static void end_holders(struct holders *h, uint32_t n_victims)
 		put(&h->list, " and %u more", n_victims - NAMED);
 }
 
+/* What there is, and who has the rest. */
+static void put_holders(struct text *t, const struct hearth_answer *a, const char *holders)
+{
+	uint64_t evictable = less(a->after_drop_bytes, a->available_bytes);
+	const char *held = " held by ";
+
+	if (a->available_bytes) {
+		put_mib(t, a->available_bytes);
+		put(t, " free");
+	}
+	if (evictable) {
+		put(t, "%s", a->available_bytes ? " and " : "");
+		put_mib(t, evictable);
+		put(t, " evictable");
+	} else {
+		put(t, "%s", a->available_bytes ? "" : "nothing free");
+		held = a->available_bytes ? ", the rest held by " : ", all held by ";
+	}
+	if (*holders)
+		put(t, "%s%s", held, holders);
+}
+
 static void describe(struct hearth_answer *a, const struct holders *h)
 {
 	struct text t = { a->text, sizeof(a->text), 0 };
-	uint64_t evictable = less(a->after_drop_bytes, a->available_bytes);
 
 	put(&t, "model needs ");
 	put_mib(&t, a->needed_bytes);
-	if (a->verdict == HEARTH_ADMIT_NOW) {
+	switch (a->verdict) {
+	case HEARTH_ADMIT_NOW:
 		put(&t, ", and ");
 		put_mib(&t, a->available_bytes);
 		put(&t, " are free");
 		return;
-	}
-	if (a->verdict == HEARTH_ADMIT_AFTER_DROP) {
+	case HEARTH_ADMIT_AFTER_DROP:
 		put(&t, ", of which ");
 		put_mib(&t, a->available_bytes);
-		put(&t, " are free; the rest comes from dropping ");
-		put(&t, "%s", h->n ? h->buf : "what can be read again");
+		put(&t, " are free; the rest comes from dropping %s",
+		    h->n ? h->buf : "what can be read again");
 		return;
+	default:
+		put(&t, ", %s is ", limit_name(a->limit));
+		put_mib(&t, a->limit_bytes);
 	}
-	put(&t, ", %s is ", limit_name(a->limit));
-	put_mib(&t, a->limit_bytes);
-	if (a->verdict == HEARTH_ADMIT_NEVER) {
+	if (a->verdict == HEARTH_ADMIT_WAIT) {
+		put(&t, " with ");
+		put_holders(&t, a, h->buf);
+		put(&t, ": wait, drop, or choose a smaller one");
+	} else {
 		put(&t, ": choose a smaller one");
-		return;
 	}
-	put(&t, " with ");
-	if (a->available_bytes) {
-		put_mib(&t, a->available_bytes);
-		put(&t, " free and ");
-	}
-	put_mib(&t, evictable);
-	put(&t, " evictable%s%s: wait, drop, or choose a smaller one",
-	    h->n ? " held by " : "", h->buf);
 }
 
 /* ---- the question ---- */
