@@ -78,7 +78,7 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "MODEL.gguf TEXT",
-	.doc = "Tell how well a model foresees a text: the lower the better."
+	.doc = "Tell how well a model foresees a text (- is standard input): the lower the better."
 	       "\v"
 	       "Figures compare with those of llama.cpp for the same context size. The value behind +/- is the standard error.",
 	.children = device_children,

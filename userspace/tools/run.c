@@ -40,7 +40,7 @@ static const struct argp_option options[] = {
 	{ "file", 'f', "FILE", 0, "the same from a file; - is standard input (default: none)", 0 },
 	{ "ask", OPT_ASK, "TEXT", 0, "one question, put as the model's chat template has it", 0 },
 	{ "chat", OPT_CHAT, NULL, 0,
-	  "a conversation: questions from standard input, one a line, until its end", 0 },
+	  "a conversation: questions from standard input, one a line, until its end; a line that ends in \\ goes on", 0 },
 	{ "tokens", 'n', "N", 0,
 	  "tokens to make (default: 128; with --ask and --chat as many as fit)", 0 },
 

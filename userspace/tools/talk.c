@@ -193,32 +193,53 @@ static int turn(struct talk *t, char *question)
 	return ret;
 }
 
-/* A line without its end; NULL at the end of the input. malloc() made it. */
-static char *read_question(bool tty)
+/* A line without its end, or -1 at the end of the input; ctrl-C begins anew. */
+static ssize_t read_line(bool tty, const char *prompt, char **line, size_t *cap)
 {
-	char *line = NULL;
-	size_t cap = 0;
 	ssize_t n;
 
 	do {
 		interrupted = 0;
 		if (tty)
-			fputs("> ", stderr);
-		n = getline(&line, &cap, stdin);
+			fputs(prompt, stderr);
+		n = getline(line, cap, stdin);
 		if (n >= 0)
 			break;
 		clearerr(stdin);
 		if (tty)
 			fputs(interrupted ? "\n(ctrl-D ends)\n" : "\n", stderr);
 	} while (interrupted);
-	if (n < 0) {
-		free(line);
-		return NULL;
+	while (n > 0 && ((*line)[n - 1] == '\n' || (*line)[n - 1] == '\r'))
+		(*line)[--n] = '\0';
+	return n;
+}
+
+/*
+ * The next question; NULL at the end of the input. A line that ends in '\' goes
+ * on with the next one. malloc() made it.
+ */
+static char *read_question(bool tty)
+{
+	char *line = NULL, *text = NULL;
+	size_t cap = 0, len = 0;
+	bool more = true;
+	ssize_t n = 0;
+
+	while (more && (n = read_line(tty, len ? "| " : "> ", &line, &cap)) >= 0) {
+		char *longer = realloc(text, len + n + 2);
+
+		if (!longer)
+			break;
+		text = longer;
+		more = n && line[n - 1] == '\\';
+		memcpy(text + len, line, n);
+		len += n;
+		if (more)
+			text[len - 1] = '\n';
+		text[len] = '\0';
 	}
-	while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-		n--;
-	line[n] = '\0';
-	return line;
+	free(line);
+	return text;
 }
 
 static int converse(struct talk *t)
