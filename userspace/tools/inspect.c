@@ -124,7 +124,7 @@ static void print_names(const char *what, uint64_t mask, const char *(*name)(uns
 	putchar('\n');
 }
 
-static void print_device(const struct hearth_device *dev)
+static void print_device(struct hearth_device *dev)
 {
 	struct hearth_device_info d = { .sz = sizeof(d) };
 
@@ -134,6 +134,7 @@ static void print_device(const struct hearth_device *dev)
 		printf("firmware %u.%u\n", d.fw_version >> 16, d.fw_version & 0xffff);
 	if (d.sram_bytes)
 		printf("sram     %s\n", human_bytes(d.sram_bytes));
+	print_device_memory(dev);
 	printf("cpu      kernels %s, %u threads\n", d.isa, d.threads);
 	print_names("ops     ", d.ops, hk_op_name);
 	print_names("types   ", d.types, hk_type_name);

@@ -118,7 +118,6 @@ static int print_row(const struct hearth_model_info *m, void *arg)
 
 static int print_table(struct hearth_device *dev, const struct hearth_device_info *d)
 {
-	struct hearth_memory_info mem = { .sz = sizeof(mem) };
 	struct listing l = { 0 };
 
 	if (!d->path)
@@ -127,10 +126,8 @@ static int print_table(struct hearth_device *dev, const struct hearth_device_inf
 		return fail("cannot list the models");
 	if (!l.n)
 		printf("no models\n");
-	if (d->path && !hearth_device_get_memory(dev, &mem))
-		printf("budget %s: %s in use, %s of it droppable, %s pinned; %s reserved\n",
-		       human_bytes(mem.budget), human_bytes(mem.resident), human_bytes(mem.droppable),
-		       human_bytes(mem.pinned), human_bytes(mem.reserved));
+	if (d->path)
+		print_device_memory(dev);
 	return 0;
 }
 

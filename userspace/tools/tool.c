@@ -253,6 +253,24 @@ const char *human_keep_alive(int64_t ns)
 	return p;
 }
 
+void print_device_memory(struct hearth_device *dev)
+{
+	struct hearth_memory_info m = { .sz = sizeof(m) };
+	struct hearth_device_info d = { .sz = sizeof(d) };
+
+	hearth_device_get_info(dev, &d);
+	if (hearth_device_get_memory(dev, &m))
+		printf("memory   the driver is too old to tell; weights are %s\n",
+		       d.extent_bytes ? "shared" : "copied");
+	else if (d.path)
+		printf("memory   %s of %s in use, %s of it droppable, %s pinned; %s reserved; system has %s\n",
+		       human_bytes(m.resident), human_bytes(m.budget), human_bytes(m.droppable),
+		       human_bytes(m.pinned), human_bytes(m.reserved), human_bytes(m.system_available));
+	else
+		printf("memory   %s, %s of it available\n", human_bytes(m.budget),
+		       human_bytes(m.system_available));
+}
+
 void parse_class(struct argp_state *state, const char *arg, struct hearth_model_opts *o)
 {
 	if (hearth_class_parse(arg, &o->model_class))

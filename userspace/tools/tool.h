@@ -76,6 +76,9 @@ const char *human_keep_alive(int64_t ns);
 void parse_class(struct argp_state *state, const char *arg, struct hearth_model_opts *o);
 void parse_keep_alive(struct argp_state *state, const char *arg, struct hearth_model_opts *o);
 
+/* One line on standard output: what models take, and what there is. */
+void print_device_memory(struct hearth_device *dev);
+
 /* Ops by kind, how many and on which engine. */
 int print_engines(const struct hearth_program *program);
 

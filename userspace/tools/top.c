@@ -101,23 +101,6 @@ static int print_model(const struct hearth_model_info *m, void *arg)
 	return 0;
 }
 
-static void print_memory(struct hearth_device *dev)
-{
-	struct hearth_memory_info m = { .sz = sizeof(m) };
-
-	if (hearth_device_get_memory(dev, &m)) {
-		printf("memory   the driver is too old to tell\n");
-		return;
-	}
-	if (m.resident || m.droppable || m.reserved)
-		printf("memory   %s of %s in use, %s of it droppable; %s reserved; system has %s\n",
-		       human_bytes(m.resident), human_bytes(m.budget), human_bytes(m.droppable),
-		       human_bytes(m.reserved), human_bytes(m.system_available));
-	else
-		printf("memory   budget %s, system has %s\n", human_bytes(m.budget),
-		       human_bytes(m.system_available));
-}
-
 static void print_look(struct hearth_device *dev, const struct look *now, const struct look *last)
 {
 	struct hearth_device_info d = { .sz = sizeof(d) };
@@ -126,7 +109,7 @@ static void print_look(struct hearth_device *dev, const struct look *now, const 
 	hearth_device_get_info(dev, &d);
 	printf("device   %s%s%s\n", d.name, d.path ? " " : "",
 	       d.path ? d.path : ": no NPU, these are the processes that have GGUF files mapped");
-	print_memory(dev);
+	print_device_memory(dev);
 	if (d.path) {
 		putchar('\n');
 		print_clients(now, last);
