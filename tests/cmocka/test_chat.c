@@ -150,6 +150,11 @@ static const struct {
 	  "{<|assistant|>}<think>\nhm\n</think>\n\nHello {<|end|>}{<|user|>}Bye{<|end|>}"
 	  "{<|assistant|>}",
 	  "{<|user|>} Hi\n{<|end|>}{<|assistant|>}" },
+	{ "deepseek",
+	  "{<s>}Be brief.{<\xef\xbd\x9cUser\xef\xbd\x9c>} Hi\n"
+	  "{<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>}Hello {</s>}"
+	  "{<\xef\xbd\x9cUser\xef\xbd\x9c>}Bye{<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>}",
+	  "{<s>}{<\xef\xbd\x9cUser\xef\xbd\x9c>} Hi\n{<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>}" },
 	{ "zephyr",
 	  "{<|system|>}\nBe brief.{</s>}\n{<|user|>}\n Hi\n{</s>}\n"
 	  "{<|assistant|>}\n<think>\nhm\n</think>\n\nHello {</s>}\n{<|user|>}\nBye{</s>}\n"
@@ -299,7 +304,7 @@ static void test_refuses(void **state)
 	assert_int_equal(chat_find("vicuna", &c, &err), -EOPNOTSUPP);
 	assert_string_equal(err.msg, "template 'vicuna' is not known; these are: phi4, qwen3, chatml, "
 				     "llama3, gemma, llama2, mistral-tekken, mistral-v3, mistral, phi3, "
-				     "phi4-mini, zephyr");
+				     "phi4-mini, deepseek, zephyr");
 }
 
 static void test_refuses_vocabularies(void **state)
@@ -338,6 +343,8 @@ static void test_detection(void **state)
 		{ "'<|' + message['role'] + '|>' + message['content'] + '<|end|>' '<|assistant|>'",
 		  "phi4-mini" },
 		{ "'<|user|>\\n' + message['content'] + eos_token '<|assistant|>'", "zephyr" },
+		{ "'<\xef\xbd\x9cUser\xef\xbd\x9c>' '<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>' '</think>'",
+		  "deepseek" },
 		{ "'[SYSTEM_PROMPT]' '[INST]'", NULL },
 		{ "### Instruction", NULL },
 		{ "", NULL },

@@ -233,7 +233,8 @@ static inline struct bytes wpm_sample(void)
 static const char *const chat_specials[] = {
 	"<|im_start|>", "<|im_end|>", "<|im_sep|>", "<|start_header_id|>", "<|end_header_id|>",
 	"<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<|user|>",
-	"<|assistant|>", "<|system|>", "<|end|>", "+<tool>",
+	"<|assistant|>", "<|system|>", "<|end|>", "+<tool>", "<\xef\xbd\x9cUser\xef\xbd\x9c>",
+	"<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>",
 };
 
 #define CHAT_SPECIALS ((int)(sizeof(chat_specials) / sizeof(chat_specials[0])))

@@ -1062,7 +1062,7 @@ HEARTH_API struct hearth_model *hearth_llm_model(struct hearth_llm *llm);
 HEARTH_API struct hearth_program *hearth_llm_program(struct hearth_llm *llm);
 
 /**
- * hearth_llm_tokenize() - text to tokens
+ * hearth_llm_tokenize() - text to tokens; none of it becomes a control token
  * @ids: Room for @cap tokens, may be NULL if @cap is 0.
  *
  * Returns the number of tokens, also if it exceeds @cap, or a negative errno.
@@ -1257,7 +1257,7 @@ struct hearth_chat_opts {
 	const char *template_name;
 	/** no_answer: Do not end with what makes the model answer. */
 	bool no_answer;
-	/** no_think: qwen3: begin the answer behind an empty thought. */
+	/** no_think: qwen3, deepseek: begin the answer behind an empty thought. */
 	bool no_think;
 	size_t :0;
 };

@@ -3,6 +3,10 @@
 
 #define EOS	CHAT_EOS
 
+/* With U+FF5C, a wide bar. */
+#define DS_USER		"<\xef\xbd\x9cUser\xef\xbd\x9c>"
+#define DS_ASSISTANT	"<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>"
+
 #define CHATML								\
 	.needs = { "<|im_start|>", "<|im_end|>" },			\
 	.before = { "<|im_start|>system\n", "<|im_start|>user\n",	\
@@ -113,6 +117,16 @@ const struct chat_template chat_templates[] = {
 		.before = { "<|system|>", "<|user|>", "<|assistant|>" },
 		.after = { "<|end|>", "<|end|>", "<|end|>" },
 		.answer = "<|assistant|>",
+	},
+	{
+		.name = "deepseek",
+		.has = { DS_USER, DS_ASSISTANT },
+		.needs = { DS_USER, DS_ASSISTANT },
+		.before = { "", DS_USER, DS_ASSISTANT },
+		.after = { "", "", EOS },
+		.answer = DS_ASSISTANT,
+		.bos = true,
+		.thinks = true,
 	},
 	{
 		.name = "zephyr",

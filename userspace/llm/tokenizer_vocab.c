@@ -402,6 +402,7 @@ static const char *const ends[] = {
 static const char *const heads[] = {
 	"<|im_start|>", "<|im_sep|>", "<|start_header_id|>", "<|end_header_id|>",
 	"<start_of_turn>", "<|user|>", "<|assistant|>", "<|system|>", "[INST]", "[/INST]",
+	"<\xef\xbd\x9cUser\xef\xbd\x9c>", "<\xef\xbd\x9c" "Assistant\xef\xbd\x9c>",
 };
 
 /* Some files have them as parts of the text, so that any text could end a turn. */

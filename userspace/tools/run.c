@@ -48,7 +48,7 @@ static const struct argp_option options[] = {
 	{ "system", OPT_SYSTEM, "TEXT", 0, "what the model shall be (default: as its template has it)", 1 },
 	{ "template", OPT_TEMPLATE, "NAME", 0,
 	  "chat template; `list' names them (default: the model's own)", 1 },
-	{ "no-think", OPT_NO_THINK, NULL, 0, "qwen3: answer without a thought", 1 },
+	{ "no-think", OPT_NO_THINK, NULL, 0, "qwen3, deepseek: answer without a thought", 1 },
 
 	{ NULL, 0, NULL, 0, "Choice of tokens:", 2 },
 	{ "temperature", OPT_TEMP, "T", 0, "0: always the likeliest (default)", 2 },
