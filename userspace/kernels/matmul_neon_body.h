@@ -48,98 +48,34 @@ HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_
 }
 
 HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
-		      const bool fifth, const bool few)
+		      const unsigned int type, const bool few)
 {
-	const struct units how = { 32, true, 0 };
-	const uint32_t bytes = fifth ? 176 : 144;
+	const struct units how = k_units(type);
+	const uint32_t bytes = k_bytes(type);
 	const uint8_t *first = w[0];
 	struct weights q;
 	struct scales s;
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
 		prefetch_next(m, first, b / 8, bytes);
-		load_k_scales(&s, w);
-		for (int u = 0; u < 8; u++) {
-			load_k_unit(&q, w, u, fifth);
-			add_rows(m, acc, &s, &q, b + u, u, how, few);
+		load_k_scales(&s, w, type);
+		for (int j = 0; j < 8; j++) {
+			load_k_unit(&q, w, j, type);
+			add_rows(m, acc, &s, &q, b + j, how.unit == 16 ? 2 * j : j, how, few);
 		}
 		for (int i = 0; i < ROWS; i++)
 			w[i] += bytes;
 	}
 }
 
-HK_INLINE void q6_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
-		       const struct units how, const bool few)
-{
-	const uint8_t *first = w[0];
-	struct weights q;
-	struct scales s;
-
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
-		prefetch_next(m, first, b / 8, 210);
-		load_q6_scales(&s, w);
-		for (int j = 0; j < 8; j++) {
-			load_q6_unit(&q, w, j / 4, j % 4);
-			add_rows(m, acc, &s, &q, b + j, 2 * j, how, few);
-		}
-		for (int i = 0; i < ROWS; i++)
-			w[i] += 210;
-	}
-}
-
-/* A block of each row, taken apart by plain code. */
-static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned int type,
-		       const struct hk_type *t, const uint8_t *w[ROWS])
-{
-	for (int i = 0; i < ROWS; i++) {
-		hk_decode(type, w[i], &row[i]);
-		w[i] += t->bytes;
-	}
-	for (int u = 0; u < t->elements / t->unit; u++) {
-		float d[ROWS], m[ROWS];
-
-		for (int i = 0; i < ROWS; i++) {
-			d[i] = row[i].d[u];
-			m[i] = t->min ? row[i].m[u] : 0;
-		}
-		for (int g = 0; g < 2; g++) {
-			s->d[u][g] = vld1q_f32(d + 4 * g);
-			s->m[u][g] = vld1q_f32(m + 4 * g);
-		}
-	}
-}
-
-HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
-			  const struct units how, const bool few)
-{
-	const struct hk_type *type = hk_type(m->type);
-	const uint8_t *first = w[0];
-	struct hk_qblock row[ROWS];
-	struct weights q;
-	struct scales s;
-
-	for (uint32_t k = 0; k < m->in_n; k += type->elements) {
-		prefetch_next(m, first, k / type->elements, type->bytes);
-		take_apart(row, &s, m->type, type, w);
-		for (int j = 0; j < type->elements; j += HK_ACT_BLOCK) {
-			for (int i = 0; i < ROWS; i++) {
-				q.q[i][0] = vld1q_s8(row[i].q + j);
-				q.q[i][1] = vld1q_s8(row[i].q + j + 16);
-			}
-			add_rows(m, acc, &s, &q, (k + j) / HK_ACT_BLOCK, j / how.unit, how,
-				 few);
-		}
-	}
-}
-
 /* Loops of their own for few and many rows: each has the registers for itself. */
-#define ROWS_FN(name, fn, ...) \
+#define ROWS_FN(name, fn, type) \
 	static void name(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc) \
 	{ \
 		if (few_rows(m->rows)) \
-			fn(m, w, acc, __VA_ARGS__, true); \
+			fn(m, w, acc, type, true); \
 		else \
-			fn(m, w, acc, __VA_ARGS__, false); \
+			fn(m, w, acc, type, false); \
 	}
 
 ROWS_FN(q4_0_rows, block_rows, HEARTH_TYPE_Q4_0)
@@ -149,12 +85,12 @@ ROWS_FN(q5_1_rows, block_rows, HEARTH_TYPE_Q5_1)
 ROWS_FN(q8_0_rows, block_rows, HEARTH_TYPE_Q8_0)
 ROWS_FN(iq4_nl_rows, block_rows, HEARTH_TYPE_IQ4_NL)
 ROWS_FN(mxfp4_rows, block_rows, HEARTH_TYPE_MXFP4)
-ROWS_FN(q4_k_rows, k_rows, false)
-ROWS_FN(q5_k_rows, k_rows, true)
-ROWS_FN(q6_k_rows, q6_rows, ((struct units){ 16, false, 2 }))
-ROWS_FN(q2_k_rows, panel_rows, ((struct units){ 16, true, 0 }))
-ROWS_FN(q3_k_rows, panel_rows, ((struct units){ 16, false, 0 }))
-ROWS_FN(iq4_xs_rows, panel_rows, ((struct units){ 32, false, 0 }))
+ROWS_FN(q2_k_rows, k_rows, HEARTH_TYPE_Q2_K)
+ROWS_FN(q3_k_rows, k_rows, HEARTH_TYPE_Q3_K)
+ROWS_FN(q4_k_rows, k_rows, HEARTH_TYPE_Q4_K)
+ROWS_FN(q5_k_rows, k_rows, HEARTH_TYPE_Q5_K)
+ROWS_FN(q6_k_rows, k_rows, HEARTH_TYPE_Q6_K)
+ROWS_FN(iq4_xs_rows, k_rows, HEARTH_TYPE_IQ4_XS)
 
 static const rows_fn fn_of[HEARTH_TYPE_COUNT] = {
 	[HEARTH_TYPE_Q4_0] = q4_0_rows,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Q4_K, Q5_K and Q6_K, read in place. For matmul_neon_body.h.
+ * Blocks of 256 elements, read in place. For matmul_neon_body.h.
  */
 #ifndef HEARTH_KERNELS_MATMUL_NEON_K_H
 #define HEARTH_KERNELS_MATMUL_NEON_K_H
 
-#include "kernels/matmul_neon.h"
+#include "kernels/matmul_neon_blocks.h"
 
 /* Byte @i of each word, as f32 */
 HK_INLINE float32x4_t byte_u(uint32x4_t words, const int i)
@@ -39,7 +39,7 @@ HK_INLINE void spread_k_scales(const uint8_t *const w[ROWS], int first, uint32x4
 			  vandq_u32(vshrq_n_u32(in[1], 2), bits));
 }
 
-HK_INLINE void load_k_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_q45_scales(struct scales *s, const uint8_t *const w[ROWS])
 {
 	float32x4_t d[2], min[2];
 
@@ -75,8 +75,117 @@ HK_INLINE void load_q6_scales(struct scales *s, const uint8_t *const w[ROWS])
 	}
 }
 
+/* hk_decode_q2_k()'s scales: nibbles of one byte for each unit */
+HK_INLINE void load_q2_scales(struct scales *s, const uint8_t *const w[ROWS])
+{
+	const uint32x4_t low4 = vdupq_n_u32(0x0f0f0f0f);
+	float32x4_t d[2], min[2];
+
+	load_f16(d, w, 80);
+	load_f16(min, w, 82);
+	for (int g = 0; g < 2; g++) {
+		float32x4_t minus = vnegq_f32(min[g]);
+
+		for (int k = 0; k < 4; k++) {
+			uint32x4_t both = load_words(w, 4 * g, 4 * k);
+			uint32x4_t sc = vandq_u32(both, low4);
+			uint32x4_t mn = vandq_u32(vshrq_n_u32(both, 4), low4);
+
+			for (int i = 0; i < 4; i++) {
+				s->d[4 * k + i][g] = vmulq_f32(d[g], byte_u(sc, i));
+				s->m[4 * k + i][g] = vmulq_f32(minus, byte_u(mn, i));
+			}
+		}
+	}
+}
+
+/* hk_decode_q3_k()'s: four bits here, two there */
+HK_INLINE void load_q3_scales(struct scales *s, const uint8_t *const w[ROWS])
+{
+	const uint32x4_t low4 = vdupq_n_u32(0x0f0f0f0f), low2 = vdupq_n_u32(0x03030303);
+	const float32x4_t less = vdupq_n_f32(32);
+	float32x4_t d[2];
+
+	load_f16(d, w, 108);
+	for (int g = 0; g < 2; g++) {
+		uint32x4_t low[2], high = load_words(w, 4 * g, 104);
+
+		low[0] = load_words(w, 4 * g, 96);
+		low[1] = load_words(w, 4 * g, 100);
+		for (int k = 0; k < 4; k++) {
+			uint32x4_t lo = vshlq_u32(low[k % 2], vdupq_n_s32(-4 * (k / 2)));
+			uint32x4_t hi = vandq_u32(vshlq_u32(high, vdupq_n_s32(-2 * k)), low2);
+			uint32x4_t sc = vorrq_u32(vandq_u32(lo, low4), vshlq_n_u32(hi, 4));
+
+			for (int i = 0; i < 4; i++)
+				s->d[4 * k + i][g] = vmulq_f32(d[g], vsubq_f32(byte_u(sc, i),
+									       less));
+		}
+	}
+}
+
+/* hk_decode_iq4_xs()'s: a nibble of a word and two bits of a half for each unit */
+HK_INLINE void load_iq4_scales(struct scales *s, const uint8_t *const w[ROWS])
+{
+	float32x4_t d[2];
+
+	load_f16(d, w, 0);
+	for (int g = 0; g < 2; g++) {
+		uint32x4_t high = vshrq_n_u32(load_words(w, 4 * g, 0), 16);
+		uint32x4_t low = load_words(w, 4 * g, 4);
+
+		for (int u = 0; u < 8; u++) {
+			uint32x4_t lo = vandq_u32(vshlq_u32(low, vdupq_n_s32(-4 * u)),
+						  vdupq_n_u32(15));
+			uint32x4_t hi = vandq_u32(vshlq_u32(high, vdupq_n_s32(-2 * u)),
+						  vdupq_n_u32(3));
+			int32x4_t sc = vreinterpretq_s32_u32(vsliq_n_u32(lo, hi, 4));
+
+			s->d[u][g] = vmulq_f32(d[g], vcvtq_f32_s32(vsubq_s32(sc,
+									     vdupq_n_s32(32))));
+		}
+	}
+}
+
+HK_INLINE void load_q2_unit(struct weights *q, const uint8_t *const w[ROWS], const int u)
+{
+	const int8x16_t down = vdupq_n_s8((int8_t)(-2 * (u % 4)));
+
+	for (int i = 0; i < ROWS; i++) {
+		for (int h = 0; h < 2; h++) {
+			uint8x16_t v = vld1q_u8(w[i] + 16 + u / 4 * 32 + 16 * h);
+
+			v = vandq_u8(vshlq_u8(v, down), vdupq_n_u8(3));
+			q->q[i][h] = vreinterpretq_s8_u8(v);
+		}
+	}
+}
+
+/* Two bits, less 4 where the third is not set: all ones above them. */
+HK_INLINE void load_q3_unit(struct weights *q, const uint8_t *const w[ROWS], const int u)
+{
+	const int8x16_t down = vdupq_n_s8((int8_t)(-2 * (u % 4)));
+	const uint8x16_t bit = vdupq_n_u8((uint8_t)(1 << u));
+
+	for (int i = 0; i < ROWS; i++) {
+		for (int h = 0; h < 2; h++) {
+			uint8x16_t v = vld1q_u8(w[i] + 32 + u / 4 * 32 + 16 * h);
+			uint8x16_t high = vmvnq_u8(vld1q_u8(w[i] + 16 * h));
+
+			v = vsliq_n_u8(vshlq_u8(v, down), vtstq_u8(high, bit), 2);
+			q->q[i][h] = vreinterpretq_s8_u8(v);
+		}
+	}
+}
+
+HK_INLINE void load_iq4_unit(struct weights *q, const uint8_t *const w[ROWS], const int u)
+{
+	for (int i = 0; i < ROWS; i++)
+		looked_up(q->q[i], w[i] + 8 + 16 * u, hk_iq4_values);
+}
+
 /* Unit @u of Q4_K, or of Q5_K: a pair of units shares 32 bytes of nibbles. */
-HK_INLINE void load_k_unit(struct weights *q, const uint8_t *const w[ROWS], const int u,
+HK_INLINE void load_q45_unit(struct weights *q, const uint8_t *const w[ROWS], const int u,
 			   const bool fifth)
 {
 	const int low = (fifth ? 48 : 16) + u / 2 * 32;
@@ -116,6 +225,81 @@ HK_INLINE void load_q6_unit(struct weights *q, const uint8_t *const w[ROWS], con
 			v = veorq_u8(vsliq_n_u8(v, bits, 6), vdupq_n_u8(0x80));
 			q->q[i][h] = vreinterpretq_s8_u8(v);
 		}
+	}
+}
+
+/* How blocks of a type are read: 32 elements at a time */
+HK_INLINE struct units k_units(const unsigned int type)
+{
+	return (struct units){
+		.unit = type == HEARTH_TYPE_Q2_K || type == HEARTH_TYPE_Q3_K ||
+			type == HEARTH_TYPE_Q6_K ? 16 : 32,
+		.min = type == HEARTH_TYPE_Q2_K || type == HEARTH_TYPE_Q4_K ||
+		       type == HEARTH_TYPE_Q5_K,
+		.shift = type == HEARTH_TYPE_Q6_K ? 2 : 0,
+	};
+}
+
+HK_INLINE uint32_t k_bytes(const unsigned int type)
+{
+	switch (type) {
+	case HEARTH_TYPE_Q2_K:
+		return 84;
+	case HEARTH_TYPE_Q3_K:
+		return 110;
+	case HEARTH_TYPE_Q4_K:
+		return 144;
+	case HEARTH_TYPE_Q5_K:
+		return 176;
+	case HEARTH_TYPE_Q6_K:
+		return 210;
+	default:
+		return 136;
+	}
+}
+
+HK_INLINE void load_k_scales(struct scales *s, const uint8_t *const w[ROWS],
+				   const unsigned int type)
+{
+	switch (type) {
+	case HEARTH_TYPE_Q2_K:
+		load_q2_scales(s, w);
+		break;
+	case HEARTH_TYPE_Q3_K:
+		load_q3_scales(s, w);
+		break;
+	case HEARTH_TYPE_Q6_K:
+		load_q6_scales(s, w);
+		break;
+	case HEARTH_TYPE_IQ4_XS:
+		load_iq4_scales(s, w);
+		break;
+	default:
+		load_q45_scales(s, w);
+		break;
+	}
+}
+
+/* Elements 32 @u to 32 @u + 31 */
+HK_INLINE void load_k_unit(struct weights *q, const uint8_t *const w[ROWS],
+				 const int u, const unsigned int type)
+{
+	switch (type) {
+	case HEARTH_TYPE_Q2_K:
+		load_q2_unit(q, w, u);
+		break;
+	case HEARTH_TYPE_Q3_K:
+		load_q3_unit(q, w, u);
+		break;
+	case HEARTH_TYPE_Q6_K:
+		load_q6_unit(q, w, u / 4, u % 4);
+		break;
+	case HEARTH_TYPE_IQ4_XS:
+		load_iq4_unit(q, w, u);
+		break;
+	default:
+		load_q45_unit(q, w, u, type == HEARTH_TYPE_Q5_K);
+		break;
 	}
 }
 
