@@ -38,6 +38,11 @@ static void copy_str(char *dst, size_t size, struct gguf_str s)
 
 	memcpy(dst, s.ptr, n);
 	dst[n] = '\0';
+	/* these are shown, and a terminal obeys what a file may hold */
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)dst[i] < 0x20 || dst[i] == 0x7f ||
+		    (i && dst[i - 1] == '\xc2' && (dst[i] & 0xe0) == 0x80))
+			dst[i] = '?';
 }
 
 static int unknown_arch(const char *arch, struct hearth_err *err)

@@ -15,13 +15,17 @@
 
 #define MAX_TYPES 64
 
-/* Strings of a file: what is not printable is shown as '?'. */
+/* Strings of a file: what a terminal would obey is shown as '?'. */
 static void put_str(struct gguf_str s, uint64_t max)
 {
+	unsigned char last = 0;
+
 	for (uint64_t i = 0; i < s.len && i < max; i++) {
 		unsigned char c = s.ptr[i];
+		bool c1 = last == 0xc2 && c >= 0x80 && c < 0xa0;
 
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
+		putchar(c < 0x20 || c == 0x7f || c1 ? '?' : c);
+		last = c;
 	}
 	if (s.len > max)
 		fputs("...", stdout);

@@ -229,6 +229,8 @@ static void check_together(struct argp_state *state, struct run_args *a)
 		argp_error(state, "--keep needs --shift");
 	if (a->gen.shift && talks)
 		argp_error(state, "--shift is for --prompt: a conversation is fed anew each time");
+	if (a->digest && a->chat)
+		argp_error(state, "--digest is of one text: not with --chat");
 	if (!talks && !a->gen.max_tokens)
 		a->gen.max_tokens = 128;
 	a->gen.stop = a->stop;
