@@ -150,7 +150,7 @@ static error_t parse_choice(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static error_t parse_other(int key, char *arg, struct argp_state *state)
+static error_t parse_text(int key, char *arg, struct argp_state *state)
 {
 	struct run_args *a = state->input;
 
@@ -179,6 +179,16 @@ static error_t parse_other(int key, char *arg, struct argp_state *state)
 	case OPT_NO_THINK:
 		a->format.no_think = true;
 		return 0;
+	default:
+		return parse_choice(key, arg, state);
+	}
+}
+
+static error_t parse_other(int key, char *arg, struct argp_state *state)
+{
+	struct run_args *a = state->input;
+
+	switch (key) {
 	case OPT_CTX:
 		a->llm.n_ctx = parse_number(state, "context", arg, 1, 1u << 24);
 		return 0;
@@ -213,7 +223,7 @@ static error_t parse_other(int key, char *arg, struct argp_state *state)
 		a->digest = true;
 		return 0;
 	default:
-		return parse_choice(key, arg, state);
+		return parse_text(key, arg, state);
 	}
 }
 
