@@ -166,6 +166,33 @@ bool weights_are(struct weights *w, uint32_t seed)
 	return true;
 }
 
+#define PROBE_STEP	0x20000u
+#define PROBE_BYTES	64u
+
+int weights_probe(struct weights *w, uint32_t seed)
+{
+	struct npu_ctx *ctx = &w->ctx;
+	size_t bytes = 0;
+	uint64_t at, i;
+	int ret;
+
+	for (at = 0; at + PROBE_BYTES <= w->bytes; at += PROBE_STEP) {
+		memset(w->out + at, 0, PROBE_BYTES);
+		bytes += npu_cmd_copy(ctx->stream + bytes, WEIGHTS_OUT_VA + at, WEIGHTS_VA + at,
+				      PROBE_BYTES);
+	}
+	ret = rig_submit(ctx, 0, bytes, ctx->syncobj, 0);
+	if (!ret)
+		ret = weights_wait(w);
+	for (at = 0; !ret && at + PROBE_BYTES <= w->bytes; at += PROBE_STEP) {
+		for (i = at; i < at + PROBE_BYTES; i++) {
+			if (w->out[i] != weights_byte(seed, i))
+				ret = -EBADMSG;
+		}
+	}
+	return ret;
+}
+
 static int write_debugfs(const char *file, uint64_t value)
 {
 	char pattern[64], text[32];

@@ -48,6 +48,9 @@ int weights_run(struct weights *w);
 /* Is @out what weights_write() wrote? Then clears it. */
 bool weights_are(struct weights *w, uint32_t seed);
 
+/* A job that reads a little everywhere; -EBADMSG if it is not what @seed gives. */
+int weights_probe(struct weights *w, uint32_t seed);
+
 /* Drops @bytes of all stores, from the page cache too; as reclaim does it. */
 int weights_evict(uint64_t bytes);
 int weights_shrink(uint64_t bytes);
