@@ -184,8 +184,10 @@ static void hearth_gem_free(struct drm_gem_object *obj)
 	hearth_bo_unmap_pages_locked(bo);
 	if (bo->pages)
 		drm_gem_put_pages(obj, bo->pages, true, true);
-	if (bo->store)
+	if (bo->store) {
+		atomic_dec(&bo->store->keep.nr_bos);
 		hearth_store_put(bo->store);
+	}
 	hearth_budget_uncharge(to_hearth_device(obj->dev), &bo->charge, U64_MAX);
 	hearth_charge_fini(&bo->charge);
 

@@ -53,6 +53,7 @@ static struct hearth_bo *hearth_bo_file_create(struct drm_device *drm,
 		return ERR_PTR(-ENOMEM);
 	}
 	hearth_charge_init(&store->keep.charge, account);
+	atomic_inc(&store->keep.nr_bos);
 	bo->store = store;
 	bo->store_first = offset >> HEARTH_EXTENT_SHIFT;
 	drm_gem_private_object_init(drm, &bo->base, size);

@@ -6,6 +6,7 @@
 #ifndef __HEARTH_KEEP_H__
 #define __HEARTH_KEEP_H__
 
+#include <linux/atomic.h>
 #include <linux/list.h>
 #include <linux/types.h>
 
@@ -22,6 +23,9 @@ struct hearth_keep {
 	 * the first buffer.
 	 */
 	struct hearth_charge charge;
+
+	/** @nr_bos: Buffers over it, of all clients. */
+	atomic_t nr_bos;
 
 	/** @models: &struct hearth_model_bo, one for each model; hearth_models.lock. */
 	struct list_head models;

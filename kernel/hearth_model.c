@@ -415,7 +415,8 @@ static int hearth_model_fill(struct hearth_model *model, struct drm_file *file,
 	if (IS_ERR(reservation))
 		return PTR_ERR(reservation);
 
-	ret = hearth_model_take_bos(model, file, handles) ?: hearth_model_pin(model, args->model_class);
+	ret = hearth_model_take_bos(model, file, handles) ?:
+	      hearth_model_pin(model, args->model_class);
 	if (!ret) {
 		ret = hearth_model_publish(hfile, model, reservation, &args->model_id);
 		if (ret)
@@ -501,7 +502,8 @@ static int hearth_model_set(struct hearth_model *model, const struct drm_hearth_
 	u64 unpin = 0, pin = 0;
 	int ret = 0;
 
-	if (args->fields & DRM_HEARTH_MODEL_SET_CLASS && args->model_class == DRM_HEARTH_CLASS_PINNED) {
+	if (args->fields & DRM_HEARTH_MODEL_SET_CLASS &&
+	    args->model_class == DRM_HEARTH_CLASS_PINNED) {
 		pin = model->bytes;
 		ret = hearth_account_pin(model->account, pin, capable(CAP_SYS_RESOURCE));
 		if (ret)
@@ -533,8 +535,8 @@ int hearth_ioctl_model_set(struct drm_device *drm, void *data, struct drm_file *
 	struct hearth_model *model;
 	int ret;
 
-	if (!args->fields || args->fields & ~known || args->pad || args->model_class >= HEARTH_CLASSES ||
-	    args->keep_alive_ns < DRM_HEARTH_KEEP_FOREVER)
+	if (!args->fields || args->fields & ~known || args->pad ||
+	    args->model_class >= HEARTH_CLASSES || args->keep_alive_ns < DRM_HEARTH_KEEP_FOREVER)
 		return -EINVAL;
 	model = hearth_model_lookup(to_hearth_file(file), args->model_id);
 	if (!model)

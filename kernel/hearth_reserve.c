@@ -128,7 +128,8 @@ int hearth_ioctl_reserve(struct drm_device *drm, void *data, struct drm_file *fi
 		return -EDQUOT;
 
 	demand.scratch = ALIGN(args->bytes, SZ_2M);
-	demand.class = hearth_class_effective(args->model_class, hearth_file_in_background(file), false);
+	demand.class = hearth_class_effective(args->model_class, hearth_file_in_background(file),
+					      false);
 	hearth_admit_judge(hdev, account, &demand, NULL, &judgement);
 	if (judgement.verdict == DRM_HEARTH_ADMIT_NEVER)
 		return -EDQUOT;
