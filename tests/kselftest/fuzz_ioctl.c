@@ -11,17 +11,19 @@
 #include <hw/hearth_cmd.h>
 
 #include "harness.h"
-#include "rig.h"
+#include "weights.h"
 
 #define CALLS		15000
 #define FILES		3
-#define KINDS		10
+#define KINDS		13
 #define BYTES		(64 * NPU_PAGE)
+#define PATH		WEIGHTS_FOLDER "/fuzz"
 
 struct fuzz {
 	uint64_t seed;
 	int fds[FILES];
 	uint8_t *memory;
+	int weights;
 	unsigned int good[KINDS], bad[KINDS];
 };
 
@@ -210,6 +212,97 @@ static int syncobj_call(struct fuzz *f, int fd)
 	return npu_syncobj_create(fd, !one_in(f, 8)) < 0;
 }
 
+/* Without a disk there are no buffers to make models of; then all are refused. */
+static int file_call(struct fuzz *f, int fd)
+{
+	struct drm_hearth_bo_create_file args = {
+		.fd = one_in(f, 40) ? (int)odd_number(f) : f->weights, .flags = flags(f, 0),
+		.offset = one_in(f, 4) ? size(f) : next(f) % 3 * 0x200000,
+		.size = one_in(f, 3) ? size(f) : 0, .pad = flags(f, 0),
+	};
+
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_BO_CREATE_FILE, &args);
+}
+
+static int model_create(struct fuzz *f, int fd)
+{
+	uint32_t *bos = (void *)(f->memory + 0x2c000), i, count = 1 + next(f) % 2;
+	struct drm_hearth_model_create args = {
+		.keep_alive_ns = one_in(f, 30) ? odd_number(f) : next(f) % 3 * 1000000 - 1,
+		.model_class = one_in(f, 30) ? odd_number(f) : next(f) % 4, .flags = flags(f, 0),
+		.reservation_fd = one_in(f, 30) ? (int)odd_number(f) : -1,
+	};
+
+	for (i = 0; i < count; i++)
+		bos[i] = id(f);
+	args.bos = array(f, bos, sizeof(*bos), count);
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_CREATE, &args);
+}
+
+static int model_events(int fd, uint32_t model)
+{
+	struct drm_hearth_model_events args = { .model_id = model };
+	int ret = npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_EVENTS, &args);
+
+	return ret ? ret : close(args.fd);
+}
+
+static int model_call(struct fuzz *f, int fd)
+{
+	struct drm_hearth_model_destroy destroy = { .model_id = id(f), .pad = flags(f, 0) };
+	struct drm_hearth_model_drop drop = { .model_id = id(f), .flags = flags(f, 1) };
+	struct drm_hearth_model_get get = {
+		.model_id = id(f), .size = next(f) % 256, .pointer = pointer(f),
+	};
+	struct drm_hearth_model_set set = {
+		.model_id = id(f), .fields = flags(f, 3), .model_class = next(f) % 5,
+		.keep_alive_ns = one_in(f, 30) ? odd_number(f) : next(f) % 1000000,
+	};
+	struct drm_hearth_model_list list = {
+		.models = array(f, f->memory + 0x24000, one_in(f, 2) ? 184 : 16, next(f) % 20),
+	};
+
+	switch (next(f) % 8) {
+	case 0:
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_DESTROY, &destroy);
+	case 1:
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_DROP, &drop);
+	case 2:
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_GET, &get);
+	case 3:
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_SET, &set);
+	case 4:
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_MODEL_LIST, &list);
+	case 5:
+		return model_events(fd, id(f));
+	default:
+		return model_create(f, fd);
+	}
+}
+
+static int admit_call(struct fuzz *f, int fd)
+{
+	struct drm_hearth_admit admit = {
+		.demand = {
+			.weights_bytes = size(f), .state_bytes = size(f), .scratch_bytes = size(f),
+			.model_class = one_in(f, 30) ? odd_number(f) : next(f) % 4,
+			.weights_fd = one_in(f, 3) ? f->weights : one_in(f, 30) ? 777 : -1,
+		},
+		.flags = flags(f, DRM_HEARTH_ADMIT_BLOCK), .pad = flags(f, 0),
+		.timeout_ns = one_in(f, 2) ? 1 + next(f) % 1000000 : 0,
+		.victims = array(f, f->memory + 0x24000, 184, next(f) % 20),
+	};
+	struct drm_hearth_reserve reserve = {
+		.bytes = size(f), .model_class = next(f) % 5, .flags = flags(f, 0),
+	};
+	int ret;
+
+	if (one_in(f, 2))
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_ADMIT, &admit);
+	ret = npu_ioctl(fd, DRM_IOCTL_HEARTH_RESERVE, &reserve);
+	return ret ? ret : close(reserve.fd);
+}
+
 /* Between files, by PRIME. */
 static int prime_call(struct fuzz *f, int fd)
 {
@@ -232,7 +325,7 @@ static int raw(struct fuzz *f, int fd)
 
 	for (i = 0; i < 32; i++)
 		args[i] = one_in(f, 3) ? odd_number(f) : next(f) % 16;
-	request = _IOC(next(f) % 4, 'd', DRM_COMMAND_BASE + next(f) % 16, next(f) % sizeof(args));
+	request = _IOC(next(f) % 4, 'd', DRM_COMMAND_BASE + next(f) % 26, next(f) % sizeof(args));
 	return npu_ioctl(fd, request, one_in(f, 20) ? (void *)(uintptr_t)odd_number(f) : args);
 }
 
@@ -257,10 +350,13 @@ static const struct {
 } calls[KINDS] = {
 	{ "dev_query", dev_query, 12 },
 	{ "vm", vm_call, 32 },
-	{ "bo", bo_call, 48 },
-	{ "vm_bind", vm_bind, 80 },
-	{ "queue", queue_call, 64 },
-	{ "submit", submit, 99 },
+	{ "bo", bo_call, 40 },
+	{ "file", file_call, 10 },
+	{ "model", model_call, 26 },
+	{ "admit", admit_call, 14 },
+	{ "vm_bind", vm_bind, 68 },
+	{ "queue", queue_call, 54 },
+	{ "submit", submit, 79 },
 	{ "syncobj", syncobj_call, 32 },
 	{ "prime", prime_call, 12 },
 	{ "raw", raw, 20 },
@@ -283,7 +379,9 @@ static int fuzz_init(struct fuzz *f, uint64_t seed)
 {
 	int i;
 
-	*f = (struct fuzz){ .seed = seed };
+	*f = (struct fuzz){ .seed = seed, .weights = -1 };
+	if (!weights_scratch() && !weights_write(PATH, 5000000, 1))
+		f->weights = open(PATH, O_RDONLY | O_CLOEXEC);
 	f->memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f->memory == MAP_FAILED)
 		return -errno;
@@ -301,6 +399,8 @@ static void fuzz_fini(struct fuzz *f)
 
 	for (i = 0; i < FILES; i++)
 		close(f->fds[i]);
+	close(f->weights);
+	unlink(PATH);
 	munmap(f->memory, BYTES);
 }
 
@@ -337,7 +437,8 @@ static void run(struct harness_report *_report, uint64_t seed)
 	for (i = 0; i < KINDS; i++) {
 		printf("# %s: %u succeeded, %u were refused\n", calls[i].name, f.good[i],
 		       f.bad[i]);
-		EXPECT_GE(f.good[i], calls[i].make == raw ? 0u : 10u);
+		EXPECT_GE(f.good[i], calls[i].make == raw ||
+			  (f.weights < 0 && calls[i].make == file_call) ? 0u : 10u);
 		EXPECT_TRUE(f.bad[i] >= 10 || calls[i].make == reopen);
 	}
 	fuzz_fini(&f);
