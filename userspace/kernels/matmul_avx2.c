@@ -3,7 +3,10 @@
  * The types with blocks of 32, and the tiles of all block types.
  */
 #include "kernels/decode.h"
-#include "kernels/matmul_avx2.h"
+#include "kernels/matvec_avx2.h"
+
+#define PAGE		4096
+#define WARM_PAGES	64
 
 HK_INLINE void look_up(struct turned *t, const int8_t *table, int add)
 {
@@ -30,20 +33,6 @@ HK_INLINE void add_fifth_bit(struct turned *t, __m256i bits)
 		b = _mm256_and_si256(_mm256_cmpeq_epi8(b, bit), _mm256_set1_epi8(16));
 		t->group[g] = _mm256_or_si256(t->group[g], b);
 	}
-}
-
-/* 2^(e - 128): see hk_half_e8m0(). */
-HK_INLINE __m256 load_e8m0(const struct rows8 *w)
-{
-	__m256i e = _mm256_setr_epi32(w->p[0], w->p[w->stride], w->p[2 * w->stride],
-				      w->p[3 * w->stride], w->p[4 * w->stride],
-				      w->p[5 * w->stride], w->p[6 * w->stride],
-				      w->p[7 * w->stride]);
-	__m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-	__m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
-	__m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
-
-	return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
 }
 
 /* A block of 32 of each row, from w->p on. */
@@ -164,19 +153,41 @@ static void last_rows(const struct hk_matmul *m, uint32_t o, uint32_t n, hk_rows
 	}
 }
 
+/*
+ * A file is mapped by pages of 4 KiB, and a prefetch waits for the walk that
+ * finds its page: one after the other, they take longer than the data itself.
+ * Walks of many pages overlap. Touches a batch of pages if less than one is
+ * left between @at and @warm; returns how far they are warm.
+ */
+static const uint8_t *warm_pages(const uint8_t *warm, const uint8_t *at, const uint8_t *end)
+{
+	if (warm - at >= WARM_PAGES * PAGE)
+		return warm;
+	for (int i = 0; i < WARM_PAGES && warm < end; i++, warm += PAGE)
+		_mm_prefetch((const char *)warm, _MM_HINT_T1);
+	return warm;
+}
+
 void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
+	const uint8_t *end = m->weights + last * m->row_bytes, *warm;
 	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes };
 	__m256 acc[HK_MATMUL_ROWS];
 	hk_rows8_fn fn;
+	hk_row1_fn one;
 
 	if (!hk_type(m->type)->unit) {
 		hk_matmul_dense_avx2(m, first, last);
 		return;
 	}
+	one = m->rows == 1 ? hk_matvec_avx2(m->type) : NULL;
 	fn = choose(m->type, m->rows == 1);
-	for (; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
-		fn(m, &w, acc);
+	for (warm = w.p; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
+		warm = warm_pages(warm, w.p, end);
+		if (one)
+			acc[0] = one(m, &w);
+		else
+			fn(m, &w, acc);
 		store(m, acc, first, 0, ROWS);
 	}
 	if (first < last)

@@ -105,14 +105,13 @@ HK_INLINE void turn_bytes(struct turned *t, const struct rows8 *w, uint64_t at)
 /* Two bytes of each row; straight into a register, for a store could not forward. */
 HK_INLINE __m128i load_u16(const struct rows8 *w, uint64_t at)
 {
-	__m128i v = _mm_setzero_si128();
+	__m128i v = _mm_loadu_si16(w->p + at);
 	uint16_t x;
 
 #define LANE(i) do {								\
 		memcpy(&x, w->p + (i) * w->stride + at, sizeof(x));		\
 		v = _mm_insert_epi16(v, x, i);					\
 	} while (0)
-	LANE(0);
 	LANE(1);
 	LANE(2);
 	LANE(3);
@@ -130,6 +129,20 @@ HK_INLINE __m256 load_f16(const struct rows8 *w, uint64_t at)
 	return _mm256_cvtph_ps(load_u16(w, at));
 }
 
+/* 2^(e - 128): see hk_half_e8m0(). */
+HK_INLINE __m256 load_e8m0(const struct rows8 *w)
+{
+	__m256i e = _mm256_setr_epi32(w->p[0], w->p[w->stride], w->p[2 * w->stride],
+				      w->p[3 * w->stride], w->p[4 * w->stride],
+				      w->p[5 * w->stride], w->p[6 * w->stride],
+				      w->p[7 * w->stride]);
+	__m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+	__m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
+	__m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
+
+	return _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
+}
+
 /* Four bytes of each row. */
 HK_INLINE __m256i load_u32(const struct rows8 *w, uint64_t at)
 {
@@ -141,16 +154,21 @@ HK_INLINE __m256i load_u32(const struct rows8 *w, uint64_t at)
 }
 
 /*
- * The rows of a tile are contiguous, and so is the next tile: fetch from it
- * what corresponds to the @bytes of each row that come next. Beyond the end it
- * is only a hint.
+ * Weights are contiguous: what is read so much later is fetched, far enough
+ * ahead for DRAM. Beyond the end it is only a hint.
  */
-HK_INLINE void prefetch_next(const struct rows8 *w, uint64_t block, uint32_t bytes)
-{
-	const uint8_t *p = w->p + ROWS * (w->stride + block * bytes);
+#define AHEAD		32768
 
-	for (uint32_t at = 0; at < ROWS * bytes; at += 64)
-		_mm_prefetch((const char *)p + at, _MM_HINT_T1);
+HK_INLINE void prefetch(const uint8_t *p, const uint32_t bytes)
+{
+	for (uint32_t at = 0; at < bytes; at += 64)
+		_mm_prefetch((const char *)p + AHEAD + at, _MM_HINT_T1);
+}
+
+/* What corresponds to @bytes of each row at block @block of a tile. */
+HK_INLINE void prefetch_next(const struct rows8 *w, uint64_t block, const uint32_t bytes)
+{
+	prefetch(w->p + ROWS * block * bytes, ROWS * bytes);
 }
 
 HK_INLINE __m256i four(const int8_t *x, int g)

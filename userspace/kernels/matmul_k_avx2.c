@@ -4,59 +4,7 @@
  * the others taken apart by plain code first.
  */
 #include "kernels/decode.h"
-#include "kernels/k_scales.h"
-#include "kernels/matmul_avx2.h"
-
-/* Byte @i of each lane's four. */
-HK_INLINE __m256 unsigned_byte(__m256i lanes, int i)
-{
-	return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(lanes, 8 * i),
-						   _mm256_set1_epi32(255)));
-}
-
-HK_INLINE __m256 signed_byte(__m256i lanes, int i)
-{
-	return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(lanes, 24 - 8 * i), 24));
-}
-
-/*
- * Eight scales and eight minima of 6 bits, 12 bytes of each row: the steps of
- * hk_spread_k_scales() on three words per lane.
- */
-HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w)
-{
-	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
-	const __m256i two = _mm256_set1_epi8(0x30);
-	__m256 d = load_f16(w, 0), min = load_f16(w, 2);
-	__m256i in[4], to[4];
-
-	/* The first word is the two f16. */
-	turn(w, 0, in);
-	to[0] = _mm256_and_si256(in[1], six);
-	to[1] = _mm256_or_si256(_mm256_and_si256(in[3], four),
-				_mm256_and_si256(_mm256_srli_epi32(in[1], 2), two));
-	to[2] = _mm256_and_si256(in[2], six);
-	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
-				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
-	HK_UNROLL
-	for (int u = 0; u < 8; u++) {
-		__m256 m = _mm256_mul_ps(min, unsigned_byte(to[2 + u / 4], u % 4));
-
-		s->d[u] = _mm256_mul_ps(d, unsigned_byte(to[u / 4], u % 4));
-		/* Minus the product: the sign alone. */
-		s->m[u] = _mm256_xor_ps(m, _mm256_set1_ps(-0.0f));
-	}
-}
-
-/* Bit @at and, if @width is 2, the one above it, to the bits 4 and 5. */
-HK_INLINE __m256i high_bits(__m256i v, const int at, const int width)
-{
-	const __m256i mask = _mm256_set1_epi8((char)(((1 << width) - 1) << 4));
-
-	/* A word's shift lets in bits of its other byte, but not to the mask. */
-	v = at < 4 ? _mm256_slli_epi16(v, 4 - at) : _mm256_srli_epi16(v, at - 4);
-	return _mm256_and_si256(v, mask);
-}
+#include "kernels/k_avx2.h"
 
 /* Unit @u of eight: pairs of units share 32 bytes, low nibbles and high ones. */
 HK_INLINE void k_unit(struct turned *t, const struct turned *raw, const struct turned *high,
@@ -82,7 +30,7 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, at.p += bytes) {
 		prefetch_next(w, b / 8, bytes);
-		load_k_scales(&s, &at);
+		load_k_scales(&s, &at, load_f16(&at, 0), load_f16(&at, 2));
 		if (fifth)
 			turn_bytes(&high, &at, 16);
 		HK_UNROLL
@@ -97,17 +45,6 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *
 
 ROWS8(q4_k, k_rows, false)
 ROWS8(q5_k, k_rows, true)
-
-HK_INLINE void load_q6_scales(struct scales *s, const struct rows8 *w)
-{
-	__m256 d = load_f16(w, 208);
-	__m256i group[4];
-
-	turn(w, 192, group);
-	HK_UNROLL
-	for (int u = 0; u < 16; u++)
-		s->d[u] = _mm256_mul_ps(d, signed_byte(group[u / 4], u % 4));
-}
 
 /* Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
 HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, __m256 *acc,
@@ -140,7 +77,7 @@ HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, at.p += 210) {
 		prefetch_next(w, b / 8, 210);
-		load_q6_scales(&s, &at);
+		load_q6_scales(&s, &at, load_f16(&at, 208));
 		q6_half(m, &at, 0, acc, rows, &s, b);
 		q6_half(m, &at, 1, acc, rows, &s, b + 4);
 	}

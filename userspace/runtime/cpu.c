@@ -38,7 +38,16 @@ static int cpu_buffer_create(struct hearth_buffer *buf)
 static int cpu_buffer_from_file(struct hearth_buffer *buf, int fd,
 				uint64_t offset)
 {
-	return cpu_map(buf, PROT_READ, MAP_SHARED, fd, offset);
+	int ret = cpu_map(buf, PROT_READ, MAP_SHARED, fd, offset);
+
+	/*
+	 * Where the file system has large folios, what is read from now on
+	 * comes in pages of 2 MiB, and finding pages no longer takes longer
+	 * than reading them. Only a hint.
+	 */
+	if (!ret)
+		madvise(buf->ptr, buf->bytes, MADV_HUGEPAGE);
+	return ret;
 }
 
 static int cpu_buffer_import(struct hearth_buffer *buf, int dmabuf_fd)

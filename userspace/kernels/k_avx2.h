@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scales and high bits of Q4_K, Q5_K and Q6_K, eight rows at a time.
+ */
+#ifndef HEARTH_KERNELS_K_AVX2_H
+#define HEARTH_KERNELS_K_AVX2_H
+
+#include "kernels/matmul_avx2.h"
+
+/* Byte @i of each lane's four. */
+HK_INLINE __m256 unsigned_byte(__m256i lanes, const int i)
+{
+	lanes = i < 3 ? _mm256_and_si256(_mm256_srli_epi32(lanes, 8 * i),
+					 _mm256_set1_epi32(255)) :
+			_mm256_srli_epi32(lanes, 24);
+	return _mm256_cvtepi32_ps(lanes);
+}
+
+HK_INLINE __m256 signed_byte(__m256i lanes, int i)
+{
+	return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(lanes, 24 - 8 * i), 24));
+}
+
+/*
+ * With the f16 @d and @min of each row.
+ *
+ * Eight scales and eight minima of 6 bits, 12 bytes of each row: the steps of
+ * hk_spread_k_scales() on three words per lane.
+ */
+HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w, __m256 d, __m256 min)
+{
+	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
+	const __m256i two = _mm256_set1_epi8(0x30);
+	__m256i in[4], to[4];
+
+	/* The first word is the two f16. */
+	turn(w, 0, in);
+	to[0] = _mm256_and_si256(in[1], six);
+	to[1] = _mm256_or_si256(_mm256_and_si256(in[3], four),
+				_mm256_and_si256(_mm256_srli_epi32(in[1], 2), two));
+	to[2] = _mm256_and_si256(in[2], six);
+	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
+				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
+	/* Minus the product is the product with minus. */
+	min = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
+	HK_UNROLL
+	for (int u = 0; u < 8; u++) {
+		s->d[u] = _mm256_mul_ps(d, unsigned_byte(to[u / 4], u % 4));
+		s->m[u] = _mm256_mul_ps(min, unsigned_byte(to[2 + u / 4], u % 4));
+	}
+}
+
+/* Bit @at and, if @width is 2, the one above it, to the bits 4 and 5. */
+HK_INLINE __m256i high_bits(__m256i v, const int at, const int width)
+{
+	const __m256i mask = _mm256_set1_epi8((char)(((1 << width) - 1) << 4));
+
+	/* A word's shift lets in bits of its other byte, but not to the mask. */
+	v = at < 4 ? _mm256_slli_epi16(v, 4 - at) : _mm256_srli_epi16(v, at - 4);
+	return _mm256_and_si256(v, mask);
+}
+
+HK_INLINE void load_q6_scales(struct scales *s, const struct rows8 *w, __m256 d)
+{
+	__m256i group[4];
+
+	turn(w, 192, group);
+	HK_UNROLL
+	for (int u = 0; u < 16; u++)
+		s->d[u] = _mm256_mul_ps(d, signed_byte(group[u / 4], u % 4));
+}
+
+#endif /* HEARTH_KERNELS_K_AVX2_H */
