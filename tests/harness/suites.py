@@ -22,7 +22,7 @@ import testbed
 IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
 # The long ones tell nothing new there.
-LONG = ['cycles', 'fuzz_ioctl']
+LONG = ['cycles', 'fuzz_ioctl', 'pressure']
 # Needs fault injection, which only the debug kernel has.
 DEBUG_ONLY = ['no_memory']
 BOOTS = [
@@ -248,7 +248,7 @@ def guest_programs(ctx, log, kernel, vm_args, programs):
     add = [a for p, n in zip(programs, names) for a in ('--add', f'{p}:/tests/{n}')]
     command = ['env', f'HEARTH_BOOT={os.path.basename(log)}', 'run-tests', str(GUEST_SECONDS),
                *(f'/tests/{n}' for n in names)]
-    return run_guest(ctx, log, ['--kernel', kernel, '--scratch', '64M', *vm_args, *add], command, names,
+    return run_guest(ctx, log, ['--kernel', kernel, '--scratch', '256M', *vm_args, *add], command, names,
                      120 + 60 * len(programs))
 
 

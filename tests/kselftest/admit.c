@@ -9,6 +9,7 @@
 
 #include "harness.h"
 #include "keep.h"
+#include "weights.h"
 
 #define BUDGET	(64 * KEEP_MB)
 #define NORMAL	DRM_HEARTH_CLASS_NORMAL
@@ -332,6 +333,183 @@ TEST_F_TIMEOUT(admit, is_never_wrong, 120)
 		if (promises[i] >= 0)
 			close(promises[i]);
 	}
+}
+
+/* With weights in memory: what would go, what is there already, who pays. */
+#define FILE_BYTES	(4 * WEIGHTS_EXTENT)
+#define OWN		(FILE_BYTES + NPU_STREAM_BYTES)
+#define MODELS		2
+
+FIXTURE(weights)
+{
+	struct weights w[MODELS];
+	int ids[MODELS];
+	int fd;
+	int64_t budget;
+	struct drm_hearth_admit args;
+	struct drm_hearth_model_info victims[8];
+};
+
+static const char *path_of(unsigned int i)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), WEIGHTS_FOLDER "/admit%u", i);
+	return path;
+}
+
+/* All is in use by what runs until a moment after its fence. */
+static bool all_idle(void)
+{
+	return RIG_UNTIL(keep_attribute("memory_droppable") == MODELS * FILE_BYTES, 10);
+}
+
+FIXTURE_SETUP(weights)
+{
+	unsigned int i;
+	char name[8];
+
+	if (weights_scratch())
+		SKIP("no " WEIGHTS_FOLDER);
+	self->fd = npu_open();
+	if (self->fd == -ENOENT)
+		SKIP("no NPU");
+	for (i = 0; i < MODELS; i++) {
+		snprintf(name, sizeof(name), "model%u", i);
+		ASSERT_EQ(weights_write(path_of(i), FILE_BYTES, i), 0);
+		ASSERT_EQ(weights_open(&self->w[i], path_of(i)), 0);
+		/* The second is dearer. */
+		self->ids[i] = keep_model(self->w[i].ctx.fd, self->w[i].bo, i,
+					  DRM_HEARTH_KEEP_FOREVER, name);
+		ASSERT_GT(self->ids[i], 0);
+		ASSERT_EQ(weights_run(&self->w[i]), 0);
+	}
+	self->budget = keep_attribute("memory_budget");
+	ASSERT_EQ(keep_set_attribute("memory_budget", MODELS * (OWN + FILE_BYTES) + FILE_BYTES), 0);
+	ASSERT_TRUE(all_idle());
+}
+
+FIXTURE_TEARDOWN(weights)
+{
+	unsigned int i;
+
+	rig_gate_open();
+	close(self->fd);
+	for (i = 0; i < MODELS; i++) {
+		weights_close(&self->w[i]);
+		unlink(path_of(i));
+	}
+	EXPECT_EQ(keep_set_attribute("memory_budget", self->budget), 0);
+	EXPECT_EQ(rig_idle(), 0);
+}
+
+static int ask(struct fixture_weights *self, uint64_t bytes, uint32_t class, int file)
+{
+	self->args = (struct drm_hearth_admit){
+		.demand = { .weights_bytes = bytes, .model_class = class, .weights_fd = file },
+		.victims = NPU_ARRAY(self->victims, 8),
+	};
+	return npu_ioctl(self->fd, DRM_IOCTL_HEARTH_ADMIT, &self->args);
+}
+
+TEST_F(weights, after_drop)
+{
+	/* One goes: the cheap one, and its bytes are enough. */
+	ASSERT_EQ(ask(self, 2 * FILE_BYTES, NORMAL, -1), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_AFTER_DROP);
+	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_BUDGET);
+	EXPECT_EQ(self->args.available_bytes, FILE_BYTES);
+	EXPECT_EQ(self->args.after_drop_bytes, 3 * FILE_BYTES);
+	EXPECT_GT(self->args.restore_ns, 0ull);
+	ASSERT_EQ(self->args.victims.count, 1u);
+	EXPECT_EQ(strcmp(self->victims[0].name, "model0"), 0);
+	EXPECT_GT(keep_take(self->fd, 2 * FILE_BYTES), 0);
+	EXPECT_EQ(keep_state(self->w[0].ctx.fd, self->ids[0]), DRM_HEARTH_MODEL_DROPPED);
+	EXPECT_EQ(keep_state(self->w[1].ctx.fd, self->ids[1]), DRM_HEARTH_MODEL_RESIDENT);
+}
+
+TEST_F(weights, after_drop_of_both)
+{
+	ASSERT_EQ(ask(self, 3 * FILE_BYTES, NORMAL, -1), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_AFTER_DROP);
+	ASSERT_EQ(self->args.victims.count, 2u);
+	EXPECT_EQ(strcmp(self->victims[0].name, "model0"), 0);
+	EXPECT_EQ(strcmp(self->victims[1].name, "model1"), 0);
+	EXPECT_GT(keep_take(self->fd, 3 * FILE_BYTES), 0);
+	EXPECT_EQ(keep_state(self->w[1].ctx.fd, self->ids[1]), DRM_HEARTH_MODEL_DROPPED);
+}
+
+/* Who is cheap itself drops nothing dearer. */
+TEST_F(weights, droppable_does_not_drop_normal)
+{
+	ASSERT_EQ(ask(self, 3 * FILE_BYTES, DRM_HEARTH_CLASS_DROPPABLE, -1), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_EQ(self->args.after_drop_bytes, 2 * FILE_BYTES);
+	EXPECT_EQ(self->args.victims.count, 2u);
+}
+
+TEST_F(weights, in_use_is_waited_for)
+{
+	if (rig_gate_shut(&self->w[1].ctx, self->w[1].ctx.syncobj, 0))
+		SKIP("no control channel to the NPU");
+	ASSERT_TRUE(RIG_UNTIL(keep_attribute("memory_droppable") == FILE_BYTES, 10));
+	ASSERT_EQ(ask(self, 3 * FILE_BYTES, NORMAL, -1), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	EXPECT_EQ(keep_take(self->fd, 3 * FILE_BYTES), -EDQUOT);
+	EXPECT_EQ(keep_state(self->w[1].ctx.fd, self->ids[1]), DRM_HEARTH_MODEL_RESIDENT);
+}
+
+/* What is there for others is not needed again. */
+TEST_F(weights, shared_is_there)
+{
+	ASSERT_EQ(ask(self, FILE_BYTES, NORMAL, self->w[1].file), 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+	EXPECT_EQ(self->args.needed_bytes, 0ull);
+	EXPECT_EQ(self->args.restore_ns, 0ull);
+	ASSERT_GT(keep_model_drop(self->w[1].ctx.fd, self->ids[1], 0), 0);
+	ASSERT_EQ(ask(self, FILE_BYTES, NORMAL, self->w[1].file), 0);
+	EXPECT_EQ(self->args.needed_bytes, FILE_BYTES);
+	EXPECT_GT(self->args.restore_ns, 0ull);
+}
+
+TEST_F(weights, a_reservation_drops)
+{
+	int r = keep_reserve(self->fd, 2 * FILE_BYTES, NORMAL);
+
+	ASSERT_GE(r, 0);
+	EXPECT_EQ(keep_state(self->w[0].ctx.fd, self->ids[0]), DRM_HEARTH_MODEL_DROPPED);
+	/* And has no room for what it dropped, nor for anything else. */
+	EXPECT_EQ(keep_take(self->fd, 2 * FILE_BYTES), -EDQUOT);
+	close(r);
+}
+
+/* Weights that a reservation pays for load where nobody else could. */
+TEST_F(weights, a_reservation_pays)
+{
+	struct drm_hearth_model_create args = {
+		.bos = NPU_ARRAY(&self->w[0].bo, 1), .model_class = NORMAL,
+		.keep_alive_ns = DRM_HEARTH_KEEP_FOREVER,
+	};
+	struct drm_hearth_memory memory;
+	int r;
+
+	ASSERT_GT(keep_model_drop(self->w[0].ctx.fd, self->ids[0], 0), 0);
+	ASSERT_EQ(keep_set_attribute("memory_budget", MODELS * OWN + 2 * FILE_BYTES), 0);
+	r = keep_reserve(self->fd, FILE_BYTES, NORMAL);
+	ASSERT_GE(r, 0);
+	/* The other one is in nobody's way while nothing else is free. */
+	EXPECT_EQ(keep_take(self->fd, 2 * FILE_BYTES), -EDQUOT);
+	args.reservation_fd = r;
+	ASSERT_EQ(npu_ioctl(self->w[0].ctx.fd, DRM_IOCTL_HEARTH_MODEL_CREATE, &args), 0);
+	ASSERT_EQ(weights_run(&self->w[0]), 0);
+	ASSERT_TRUE(weights_are(&self->w[0], 0));
+	EXPECT_EQ(npu_fdinfo(r, "hearth-used"), (int64_t)FILE_BYTES);
+	ASSERT_EQ(keep_memory(self->fd, &memory), 0);
+	EXPECT_EQ(memory.reserved, 0ull);
+	/* Dropped, it is the reservation's again. */
+	ASSERT_TRUE(RIG_UNTIL(keep_model_drop(self->w[0].ctx.fd, args.model_id, 0) >= 0, 10));
+	EXPECT_EQ(keep_model_destroy(self->w[0].ctx.fd, args.model_id), 0);
+	close(r);
 }
 
 TEST_HARNESS_MAIN

@@ -11,7 +11,7 @@
 #include "keep.h"
 #include "weights.h"
 
-#define BYTES		(8 * WEIGHTS_EXTENT)
+#define BYTES		(4 * WEIGHTS_EXTENT)
 #define STEP		(4 * KEEP_MB)
 #define CLASSES		4
 #define IN_USE		CLASSES
@@ -45,7 +45,7 @@ static const char *path_of(unsigned int i)
  */
 static uint64_t bytes_of(unsigned int i)
 {
-	return i == PROTECTED ? 5 * BYTES / 2 : BYTES;
+	return i == PROTECTED ? 5 * BYTES : BYTES;
 }
 
 static int64_t oom_kills(void)
