@@ -27,7 +27,7 @@ size_t hk_gemv_pack_bytes(const struct hk_conv *cv)
 	return c.used;
 }
 
-/* Taps * channels of a window as int16, rounded up to pairs */
+/* Taps * channels of a window, as pairs of int16 or groups of eight int8 */
 size_t hk_conv_pack_bytes(const struct hk_conv *cv, unsigned int threads)
 {
 	uint64_t k = (uint64_t)cv->cmd->k_h * cv->cmd->k_w * cv->in_cg;
@@ -38,7 +38,7 @@ size_t hk_conv_pack_bytes(const struct hk_conv *cv, unsigned int threads)
 	/* Panels of few channels would be mostly padding. */
 	if (k > HK_PACK_MAX_K || (cv->groups > 1 && cv->out_cg < HK_PACK_NR / 2))
 		return 0;
-	k = (k + 1) & ~1ull;
+	k = (k + 3) & ~3ull;
 	packed = k * HK_PACK_NR * panels * cv->groups * sizeof(int16_t);
 	if (packed > HK_PACK_MAX_BYTES)
 		return 0;

@@ -42,6 +42,7 @@ struct hk_int8_isa {
 
 extern const struct hk_int8_isa hk_int8_avx2;
 extern const struct hk_int8_isa hk_int8_dotprod;
+extern const struct hk_int8_isa hk_int8_i8mm;
 
 /*
  * An 8-bit value v of either type is (byte ^ flip) - bias: flip 0x80 and bias

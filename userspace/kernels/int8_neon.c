@@ -164,13 +164,21 @@ static void divide_neon(uint8_t *dst, const int32_t *x, int32_t bias, int32_t co
 	}
 }
 
+#define NEON_KERNELS \
+	.depthwise = hk_depthwise_neon, \
+	.gemv = hk_gemv_dotprod, \
+	.add = add_neon, \
+	.mul = mul_neon, \
+	.max = max_neon, \
+	.sum = sum_neon, \
+	.divide = divide_neon
+
 const struct hk_int8_isa hk_int8_dotprod = {
+	NEON_KERNELS,
 	.conv = hk_conv_dotprod,
-	.depthwise = hk_depthwise_neon,
-	.gemv = hk_gemv_dotprod,
-	.add = add_neon,
-	.mul = mul_neon,
-	.max = max_neon,
-	.sum = sum_neon,
-	.divide = divide_neon,
+};
+
+const struct hk_int8_isa hk_int8_i8mm = {
+	NEON_KERNELS,
+	.conv = hk_conv_i8mm,
 };

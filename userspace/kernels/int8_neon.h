@@ -11,6 +11,7 @@
 #include "kernels/unroll.h"
 
 void hk_conv_dotprod(const struct hk_conv *cv, struct hk_run *r);
+void hk_conv_i8mm(const struct hk_conv *cv, struct hk_run *r);
 void hk_gemv_dotprod(const struct hk_conv *cv, struct hk_run *r);
 void hk_depthwise_neon(const struct hk_conv *cv, struct hk_run *r);
 

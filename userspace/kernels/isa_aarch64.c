@@ -22,6 +22,6 @@ const struct hk_isa hk_isas[] = {
 	/* Armv8.2's products of bytes: Cortex-A55, A75 and later */
 	{ "dotprod", runs_dotprod, &hk_float_dotprod, &hk_int8_dotprod },
 	/* Armv8.6's, of matrices of bytes: Cortex-A510, A710, X2 and later */
-	{ "i8mm", runs_i8mm, &hk_float_i8mm, &hk_int8_dotprod },
+	{ "i8mm", runs_i8mm, &hk_float_i8mm, &hk_int8_i8mm },
 	{ NULL, NULL, NULL, NULL },
 };
