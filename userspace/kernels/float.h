@@ -29,6 +29,8 @@ struct hk_act {
 	uint32_t rows;
 	/** @q: [n / 32][rows][32], -127 to 127. */
 	int8_t *q;
+	/** @u: The same plus 128; filled and read on x86 only. */
+	uint8_t *u;
 	/** @d: [n / 32][rows]. */
 	float *d;
 	/** @sum: [n / 32][rows][2], sums of 16 values of q each. */

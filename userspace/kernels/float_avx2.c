@@ -201,6 +201,7 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 
 		if (hk_f32_bits(amax) >= 0x7f800000 || hk_f32_bits(amax) < 0x0d800000) {
 			hk_quantize_odd(act, at, hk_f32_bits(amax));
+			memset(act->u + at * HK_ACT_BLOCK, 128, HK_ACT_BLOCK);
 			continue;
 		}
 		act->d[at] = amax / 127.0f;
@@ -211,8 +212,10 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 		act->total[at] = (float)(act->sum[2 * at] + act->sum[2 * at + 1]);
 		q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
 				       _mm256_packs_epi32(v[2], v[3]));
-		_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK),
-				    _mm256_permutevar8x32_epi32(q, order));
+		q = _mm256_permutevar8x32_epi32(q, order);
+		_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK), q);
+		_mm256_storeu_si256((__m256i *)(act->u + at * HK_ACT_BLOCK),
+				    _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)));
 	}
 }
 

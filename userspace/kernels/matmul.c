@@ -58,17 +58,18 @@ size_t hk_matmul_scratch(const void *cmd, unsigned int threads)
 
 	if (!hk_type(c->type)->unit)
 		return 0;
-	return align64(n) + 2 * align64(n / HK_ACT_BLOCK * 4) + align64(n / 16 * 4);
+	return 2 * align64(n) + 2 * align64(n / HK_ACT_BLOCK * 4) + align64(n / 16 * 4);
 }
 
 static struct hk_act act_in_scratch(const struct hearth_cmd_matmul *c, void *scratch)
 {
 	uint64_t n = (uint64_t)pass_rows(c) * c->in_n;
 	uint64_t per_block = align64(n / HK_ACT_BLOCK * 4);
-	uint8_t *d = (uint8_t *)scratch + align64(n);
+	uint8_t *d = (uint8_t *)scratch + 2 * align64(n);
 
 	return (struct hk_act){
 		.q = scratch,
+		.u = (uint8_t *)scratch + align64(n),
 		.d = (float *)d,
 		.total = (float *)(d + per_block),
 		.sum = (int32_t *)(d + 2 * per_block),

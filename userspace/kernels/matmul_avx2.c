@@ -8,10 +8,9 @@
 #define PAGE		4096
 #define WARM_PAGES	64
 
-HK_INLINE void look_up(struct turned *t, const int8_t *table, int add)
+HK_INLINE void look_up(struct turned *t, const int8_t *table)
 {
-	__m256i values = _mm256_add_epi8(_mm256_broadcastsi128_si256(
-		_mm_loadu_si128((const __m128i *)table)), _mm256_set1_epi8((char)add));
+	__m256i values = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
 
 	HK_UNROLL
 	for (int g = 0; g < 8; g++)
@@ -35,9 +34,9 @@ HK_INLINE void add_fifth_bit(struct turned *t, __m256i bits)
 	}
 }
 
-/* A block of 32 of each row, from w->p on. */
+/* A block of 32 of each row, from w->p on, with unsigned weights @by lower. */
 HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w,
-		       const unsigned int type)
+		       const unsigned int type, const int by)
 {
 	const bool min = type == HEARTH_TYPE_Q4_1 || type == HEARTH_TYPE_Q5_1;
 	const int at = min ? 4 : 2;
@@ -45,7 +44,7 @@ HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w
 	if (type == HEARTH_TYPE_MXFP4) {
 		s->d[0] = load_e8m0(w);
 		turn_nibbles(t, w, 1);
-		look_up(t, hk_fp4_values, 12);
+		look_up(t, hk_fp4_values);
 		return;
 	}
 	s->d[0] = load_f16(w, 0);
@@ -59,15 +58,17 @@ HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w
 	case HEARTH_TYPE_Q5_1:
 		turn_nibbles(t, w, at + 4);
 		add_fifth_bit(t, load_u32(w, at));
+		lower(t, by);
 		return;
 	}
 	turn_nibbles(t, w, at);
+	lower(t, by);
 	if (type == HEARTH_TYPE_IQ4_NL)
-		look_up(t, hk_iq4_values, 0);
+		look_up(t, hk_iq4_values);
 }
 
 HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
-		       const uint32_t rows, const unsigned int type, const int bytes,
+		       const unsigned int type, const int bytes, const int by,
 		       const struct units how)
 {
 	struct rows8 at = *w;
@@ -76,41 +77,41 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
 		prefetch_next(w, b, bytes);
-		load_32(&t, &s, &at, type);
+		load_32(&t, &s, &at, type, by);
 		at.p += bytes;
-		add_rows(m, acc, rows, &s, &t, b, 0, how);
+		add_rows(m, acc, &s, &t, b, 0, how);
 	}
 }
 
-#define UNITS(min, bias, fit)	((struct units){ 32, min, bias, fit })
+#define UNITS(min, bias, small)	((struct units){ 32, min, bias, small })
 
-ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, UNITS(false, 8, 8))
-ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, UNITS(true, 0, 8))
-ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, UNITS(false, 16, 4))
-ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, UNITS(true, 0, 4))
-ROWS8(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, UNITS(false, 0, 0))
-ROWS8(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, UNITS(false, 0, 0))
-ROWS8(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, UNITS(false, 12, 4))
+ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true))
+ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, UNITS(true, 0, true))
+ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 16, UNITS(false, 0, true))
+ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 16, UNITS(true, -16, true))
+ROWS8(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 0, UNITS(false, 0, false))
+ROWS8(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 0, UNITS(false, 0, false))
+ROWS8(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 0, UNITS(false, 0, true))
 
-static hk_rows8_fn choose(unsigned int type, bool one)
+static hk_rows8_fn choose(unsigned int type)
 {
 	switch (type) {
 	case HEARTH_TYPE_Q4_0:
-		return one ? q4_0_1 : q4_0_n;
+		return q4_0;
 	case HEARTH_TYPE_Q4_1:
-		return one ? q4_1_1 : q4_1_n;
+		return q4_1;
 	case HEARTH_TYPE_Q5_0:
-		return one ? q5_0_1 : q5_0_n;
+		return q5_0;
 	case HEARTH_TYPE_Q5_1:
-		return one ? q5_1_1 : q5_1_n;
+		return q5_1;
 	case HEARTH_TYPE_Q8_0:
-		return one ? q8_0_1 : q8_0_n;
+		return q8_0;
 	case HEARTH_TYPE_IQ4_NL:
-		return one ? iq4_nl_1 : iq4_nl_n;
+		return iq4_nl;
 	case HEARTH_TYPE_MXFP4:
-		return one ? mxfp4_1 : mxfp4_n;
+		return mxfp4;
 	}
-	return hk_k_rows8_avx2(type, one);
+	return hk_k_rows8_avx2(type);
 }
 
 /* Lanes @skip to @skip + @n - 1 of the sums are the outputs from @o on. */
@@ -181,7 +182,7 @@ void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
 		return;
 	}
 	one = m->rows == 1 ? hk_matvec_avx2(m->type) : NULL;
-	fn = choose(m->type, m->rows == 1);
+	fn = choose(m->type);
 	for (warm = w.p; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
 		warm = warm_pages(warm, w.p, end);
 		if (one)

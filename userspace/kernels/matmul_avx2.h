@@ -6,9 +6,10 @@
  * crosses lanes. 32 elements of the eight rows stay in registers while all
  * input rows pass by.
  *
- * vpmaddubsw multiplies unsigned weights with signed activations and sums
- * pairs into int16. What it sums, and how many of its results are added before
- * they are widened, is chosen so that nothing saturates or wraps.
+ * vpmaddubsw multiplies unsigned bytes with signed ones and sums pairs into
+ * int16. Small weights meet activations that are 128 too large, in int16
+ * throughout: that may wrap on the way, but not in what is left when 128 times
+ * the weights has come off. Large ones go in by magnitude, see struct prepared.
  */
 #ifndef HEARTH_KERNELS_MATMUL_AVX2_H
 #define HEARTH_KERNELS_MATMUL_AVX2_H
@@ -42,10 +43,10 @@ struct units {
 	/** @bias: By that much the weights in registers are too large. */
 	int bias;
 	/**
-	 * @fit: Weights are unsigned, and that many sums of pairs fit int16,
-	 * 254 * weight each: 8 up to 15, 4 up to 31, 2 up to 63. 0: signed.
+	 * @small: At most 16 in magnitude, or 32 in units of 16: sums of 16, or
+	 * 8, products with activations fit int16.
 	 */
-	int fit;
+	bool small;
 };
 
 /* 16 bytes of each row to four groups. */
@@ -171,46 +172,100 @@ HK_INLINE void prefetch_next(const struct rows8 *w, uint64_t block, const uint32
 	prefetch(w->p + ROWS * block * bytes, ROWS * bytes);
 }
 
-HK_INLINE __m256i four(const int8_t *x, int g)
+HK_INLINE __m256i four(const void *x, int g)
 {
 	int32_t v;
 
-	memcpy(&v, x + 4 * g, sizeof(v));
+	memcpy(&v, (const uint8_t *)x + 4 * g, sizeof(v));
 	return _mm256_set1_epi32(v);
 }
 
 /*
- * Signed weights: magnitudes times activations with the weights' signs. A pair
- * is at most 2 * 128 * 127, which fits; two of them do not.
+ * The 32 elements of eight rows as the loop over the input wants them.
+ *
+ * Small weights: @w are the weights, @start is -128 times the sums of pairs of
+ * each half (in units of 32: in the first, of both).
+ *
+ * Others: @w are the magnitudes, @mask is all ones where the weight is negative.
+ * Such activations are inverted, x to -1 - x; that lacks the magnitude once, and
+ * @start[0] has these. A pair is at most 2 * 128 * 127, at least -2 * 128 * 128.
  */
-HK_INLINE __m256i products(__m256i w, const int8_t *x, int g, const int fit)
-{
-	if (fit)
-		return _mm256_maddubs_epi16(w, four(x, g));
-	return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four(x, g), w));
-}
+struct prepared {
+	__m256i w[8], mask[8], start[2];
+};
 
-/* Sums of the products of @n groups from @first on. */
-HK_INLINE __m256i dot(const struct turned *t, const int8_t *x, const int first,
-		      const int n, const int fit)
+HK_INLINE __m256i pair_sums(const __m256i w[], const int n)
 {
-	const int step = fit ? fit : 1;
-	__m256i sum = _mm256_setzero_si256();
+	__m256i sum = _mm256_maddubs_epi16(_mm256_set1_epi8(1), w[0]);
 
 	HK_UNROLL
-	for (int g = 0; g < n; g += step) {
-		__m256i part = products(t->group[first + g], x, first + g, fit);
+	for (int g = 1; g < n; g++)
+		sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(_mm256_set1_epi8(1), w[g]));
+	return sum;
+}
 
-		for (int i = 1; i < step && g + i < n; i++) {
-			int at = first + g + i;
+HK_INLINE void prepare(struct prepared *p, const struct turned *t, const struct units how)
+{
+	const __m256i zero = _mm256_setzero_si256();
+	__m256i negative[8];
 
-			part = _mm256_add_epi16(part, products(t->group[at], x, at, fit));
-			/* One after the other: a tree would need all registers. */
-			__asm__("" : "+x"(part));
-		}
-		part = _mm256_madd_epi16(part, _mm256_set1_epi16(1));
-		sum = g ? _mm256_add_epi32(sum, part) : part;
-		__asm__("" : "+x"(sum));
+	if (how.small) {
+		const int n = how.unit / 4;
+
+		HK_UNROLL
+		for (int g = 0; g < 8; g++)
+			p->w[g] = t->group[g];
+		for (int h = 0; h < 32 / how.unit; h++)
+			p->start[h] = _mm256_sub_epi16(zero, _mm256_slli_epi16(
+				pair_sums(t->group + h * n, n), 7));
+		return;
+	}
+	HK_UNROLL
+	for (int g = 0; g < 8; g++) {
+		p->w[g] = _mm256_abs_epi8(t->group[g]);
+		p->mask[g] = _mm256_cmpgt_epi8(zero, t->group[g]);
+		/* -128 stays as it is, but that is a magnitude of 128 in the end. */
+		negative[g] = _mm256_and_si256(t->group[g], p->mask[g]);
+	}
+	p->start[0] = _mm256_sub_epi32(zero, _mm256_madd_epi16(pair_sums(negative, 8),
+							       _mm256_set1_epi16(1)));
+}
+
+/* One product after the other: a tree would need all registers. */
+#define IN_ORDER(v)	__asm__("" : "+x"(v))
+
+/* Sums of the products of the @n groups from @first on. */
+HK_INLINE __m256i dot_small(const struct prepared *p, const uint8_t *x, const int first,
+			    const int n, __m256i start)
+{
+	const int half = first + n / 2;
+	__m256i a = start, b = _mm256_maddubs_epi16(four(x, half), p->w[half]);
+
+	HK_UNROLL
+	for (int g = 0; g < n / 2; g++) {
+		a = _mm256_add_epi16(a, _mm256_maddubs_epi16(four(x, first + g),
+							     p->w[first + g]));
+		IN_ORDER(a);
+		if (!g)
+			continue;
+		b = _mm256_add_epi16(b, _mm256_maddubs_epi16(four(x, half + g),
+							     p->w[half + g]));
+		IN_ORDER(b);
+	}
+	return _mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1));
+}
+
+HK_INLINE __m256i dot_large(const struct prepared *p, const int8_t *x)
+{
+	__m256i sum = p->start[0];
+
+	HK_UNROLL
+	for (int g = 0; g < 8; g++) {
+		__m256i at = _mm256_xor_si256(four(x, g), p->mask[g]);
+
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(
+			_mm256_maddubs_epi16(p->w[g], at), _mm256_set1_epi16(1)));
+		IN_ORDER(sum);
 	}
 	return sum;
 }
@@ -229,69 +284,67 @@ HK_INLINE __m256 add_unit(__m256 acc, __m256 dw, __m256 dx, __m256 sum)
 }
 
 /* What 32 elements add to the sum of input row @at; their first unit is @u. */
-HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, const struct turned *t,
+HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, const struct prepared *p,
 			   const struct hk_act *act, uint64_t at, int u,
 			   const struct units how)
 {
-	const int8_t *x = act->q + at * HK_ACT_BLOCK;
+	const bool totals = how.min || how.bias;
 	__m256 dx = _mm256_broadcast_ss(act->d + at);
 
 	if (how.unit == 32) {
-		__m256 total = how.min || how.bias ? _mm256_broadcast_ss(act->total + at) : dx;
+		__m256 total = totals ? _mm256_broadcast_ss(act->total + at) : dx;
+		__m256i dot = how.small ?
+			      dot_small(p, act->u + at * HK_ACT_BLOCK, 0, 8, p->start[0]) :
+			      dot_large(p, act->q + at * HK_ACT_BLOCK);
 
-		acc = add_unit(acc, s->d[u], dx, unbias(dot(t, x, 0, 8, how.fit), total,
-							how.bias));
+		acc = add_unit(acc, s->d[u], dx, unbias(dot, total, how.bias));
 		return how.min ? add_unit(acc, s->m[u], dx, total) : acc;
 	}
 	HK_UNROLL
 	for (int h = 0; h < 2; h++) {
 		__m256i half = _mm256_set1_epi32(act->sum[2 * at + h]);
-		__m256 total = how.min || how.bias ? _mm256_cvtepi32_ps(half) : dx;
+		__m256i dot = dot_small(p, act->u + at * HK_ACT_BLOCK, 4 * h, 4, p->start[h]);
 
-		acc = add_unit(acc, s->d[u + h], dx,
-			       unbias(dot(t, x, 4 * h, 4, how.fit), total, how.bias));
+		acc = add_unit(acc, s->d[u + h], dx, _mm256_cvtepi32_ps(dot));
 		if (how.min)
-			acc = add_unit(acc, s->m[u + h], dx, total);
+			acc = add_unit(acc, s->m[u + h], dx, _mm256_cvtepi32_ps(half));
 	}
 	return acc;
 }
 
 /* The same for @rows input rows; @block counts blocks of 32 from the row's start. */
-HK_INLINE void add_rows(const struct hk_matmul *m, __m256 *acc, const uint32_t rows,
-			const struct scales *s, const struct turned *t, uint64_t block,
-			int u, const struct units how)
+HK_INLINE void add_rows(const struct hk_matmul *m, __m256 *acc, const struct scales *s,
+			const struct turned *t, uint64_t block, int u, const struct units how)
 {
 	/* Copied: as far as a compiler knows, a store to a sum might change it. */
 	const struct hk_act act = m->act;
-	uint64_t at = block * rows;
+	uint64_t at = block * act.rows;
+	struct prepared p;
 
-	for (uint32_t r = 0; r < rows; r++, at++)
-		acc[r] = add_block(acc[r], s, t, &act, at, u, how);
+	prepare(&p, t, how);
+	for (uint32_t r = 0; r < act.rows; r++, at++)
+		acc[r] = add_block(acc[r], s, &p, &act, at, u, how);
 }
 
-/*
- * All of a tile's blocks; @acc has a sum for each of the input rows. Of each
- * there is one for a single input row, whose sum stays in a register.
- */
+/* All of a tile's blocks; @acc has a sum for each of the input rows. */
 typedef void (*hk_rows8_fn)(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc);
 
 #define ROWS8(name, body, ...)							\
-static void name##_1(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	\
-{										\
-	__m256 one = _mm256_setzero_ps();					\
-										\
-	body(m, w, &one, 1, ##__VA_ARGS__);					\
-	*acc = one;								\
-}										\
-										\
-static void name##_n(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	\
+static void name(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	\
 {										\
 	for (uint32_t r = 0; r < m->rows; r++)					\
 		acc[r] = _mm256_setzero_ps();					\
-	body(m, w, acc, m->rows, ##__VA_ARGS__);				\
+	body(m, w, acc, ##__VA_ARGS__);						\
+}
+
+/* @by less in each element. */
+HK_INLINE void lower(struct turned *t, const int by)
+{
+	for (int g = 0; g < 8 && by; g++)
+		t->group[g] = _mm256_sub_epi8(t->group[g], _mm256_set1_epi8((char)by));
 }
 
 /* For types with blocks of 256. */
-hk_rows8_fn hk_k_rows8_avx2(unsigned int type, bool one);
+hk_rows8_fn hk_k_rows8_avx2(unsigned int type);
 
 #endif /* HEARTH_KERNELS_MATMUL_AVX2_H */

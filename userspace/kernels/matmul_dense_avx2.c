@@ -55,13 +55,16 @@ HK_INLINE void tile(const struct hk_matmul *m, const unsigned int type, uint32_t
 		}
 		add_16(l, x, m->in_n, w, m->row_bytes, type, k, rows, outs);
 	}
+	HK_UNROLL
 	for (uint32_t i = 0; i < rows * outs; i++) {
 		uint64_t row = r + i % rows, out = o + i / rows;
+		/* A copy, for the sums themselves to stay in registers. */
+		struct hk_lanes sum = l[i];
 
 		if (k < m->in_n)
-			hk_tail_avx2(&l[i], m->src + row * m->in_n,
+			hk_tail_avx2(&sum, m->src + row * m->in_n,
 				     m->weights + out * m->row_bytes, type, k, m->in_n);
-		m->dst[row * m->dst_stride + out] = hk_canon(hk_sum_avx2(l[i]));
+		m->dst[row * m->dst_stride + out] = hk_canon(hk_sum_avx2(sum));
 	}
 }
 

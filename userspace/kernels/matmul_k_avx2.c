@@ -20,9 +20,9 @@ HK_INLINE void k_unit(struct turned *t, const struct turned *raw, const struct t
 }
 
 HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
-		      const uint32_t rows, const bool fifth)
+		      const bool fifth)
 {
-	const struct units how = { 32, true, 0, fifth ? 4 : 8 };
+	const struct units how = { 32, true, fifth ? -16 : 0, true };
 	const int bytes = fifth ? 176 : 144;
 	struct turned raw, high, t;
 	struct rows8 at = *w;
@@ -38,7 +38,8 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *
 			if (u % 2 == 0)
 				turn_bytes(&raw, &at, (fifth ? 48 : 16) + 16 * u);
 			k_unit(&t, &raw, &high, u, fifth);
-			add_rows(m, acc, rows, &s, &t, b + u, u, how);
+			lower(&t, -how.bias);
+			add_rows(m, acc, &s, &t, b + u, u, how);
 		}
 	}
 }
@@ -48,9 +49,9 @@ ROWS8(q5_k, k_rows, true)
 
 /* Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
 HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, __m256 *acc,
-		       const uint32_t rows, const struct scales *s, uint64_t b)
+		       const struct scales *s, uint64_t b)
 {
-	const struct units how = { 16, false, 32, 2 };
+	const struct units how = { 16, false, 0, true };
 	struct turned raw[2], high, t;
 
 	turn_bytes(&raw[0], w, n * 64);
@@ -65,12 +66,12 @@ HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, 
 			v = j < 2 ? low_nibble(v) : high_nibble(v);
 			t.group[g] = _mm256_or_si256(v, high_bits(high.group[g], 2 * j, 2));
 		}
-		add_rows(m, acc, rows, s, &t, b + j, 8 * n + 2 * j, how);
+		lower(&t, 32);
+		add_rows(m, acc, s, &t, b + j, 8 * n + 2 * j, how);
 	}
 }
 
-HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
-		       const uint32_t rows)
+HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)
 {
 	struct rows8 at = *w;
 	struct scales s;
@@ -78,8 +79,8 @@ HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, at.p += 210) {
 		prefetch_next(w, b / 8, 210);
 		load_q6_scales(&s, &at, load_f16(&at, 208));
-		q6_half(m, &at, 0, acc, rows, &s, b);
-		q6_half(m, &at, 1, acc, rows, &s, b + 4);
+		q6_half(m, &at, 0, acc, &s, b);
+		q6_half(m, &at, 1, acc, &s, b + 4);
 	}
 }
 
@@ -104,7 +105,7 @@ static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned in
 }
 
 HK_INLINE void panel_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
-			  const uint32_t rows, const struct units how)
+			  const struct units how)
 {
 	const struct hk_type *type = hk_type(m->type);
 	struct hk_qblock row[ROWS];
@@ -117,33 +118,30 @@ HK_INLINE void panel_rows(const struct hk_matmul *m, const struct rows8 *w, __m2
 		take_apart(row, &s, m->type, type, &at);
 		for (int j = 0; j < type->elements; j += HK_ACT_BLOCK) {
 			turn_bytes(&t, &q, j);
-			for (int g = 0; g < 8 && how.bias; g++)
-				t.group[g] = _mm256_add_epi8(t.group[g],
-							     _mm256_set1_epi8((char)how.bias));
-			add_rows(m, acc, rows, &s, &t, (k + j) / HK_ACT_BLOCK,
+			add_rows(m, acc, &s, &t, (k + j) / HK_ACT_BLOCK,
 				 j / how.unit, how);
 		}
 	}
 }
 
-ROWS8(q2_k, panel_rows, (struct units){ 16, true, 0, 8 })
-ROWS8(q3_k, panel_rows, (struct units){ 16, false, 4, 8 })
-ROWS8(iq4_xs, panel_rows, (struct units){ 32, false, 0, 0 })
+ROWS8(q2_k, panel_rows, (struct units){ 16, true, 0, true })
+ROWS8(q3_k, panel_rows, (struct units){ 16, false, 0, true })
+ROWS8(iq4_xs, panel_rows, (struct units){ 32, false, 0, false })
 
-hk_rows8_fn hk_k_rows8_avx2(unsigned int type, bool one)
+hk_rows8_fn hk_k_rows8_avx2(unsigned int type)
 {
 	switch (type) {
 	case HEARTH_TYPE_Q4_K:
-		return one ? q4_k_1 : q4_k_n;
+		return q4_k;
 	case HEARTH_TYPE_Q5_K:
-		return one ? q5_k_1 : q5_k_n;
+		return q5_k;
 	case HEARTH_TYPE_Q6_K:
-		return one ? q6_k_1 : q6_k_n;
+		return q6_k;
 	case HEARTH_TYPE_Q2_K:
-		return one ? q2_k_1 : q2_k_n;
+		return q2_k;
 	case HEARTH_TYPE_Q3_K:
-		return one ? q3_k_1 : q3_k_n;
+		return q3_k;
 	default:
-		return one ? iq4_xs_1 : iq4_xs_n;
+		return iq4_xs;
 	}
 }
