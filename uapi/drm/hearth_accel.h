@@ -431,7 +431,8 @@ enum drm_hearth_bo_flags {
  * struct drm_hearth_bo_create - arguments of DRM_IOCTL_HEARTH_BO_CREATE
  *
  * The buffer is zeroed, private to the client until it is exported, and its
- * pages are allocated when it is first mapped, on either side.
+ * pages are allocated when it is first mapped, on either side. That mmap() or
+ * bind is where -EDQUOT tells that the budget or the quota is full.
  */
 struct drm_hearth_bo_create {
 	/** @size: Bytes, not zero; rounded up to pages, returned. */
@@ -636,9 +637,10 @@ struct drm_hearth_job {
  * fault, -EINVAL malformed command stream, -ENOMEM an operand is too large
  * for the firmware, -ECANCELED its queue was destroyed or an earlier job of
  * the queue failed, -EIO firmware died or a file could not be read, -ESTALE a
- * file behind a buffer changed, -ENODEV the device is gone. After any
- * error the queue takes no more jobs (-ECANCELED), with one exception: -EIO
- * with DRM_HEARTH_FAULT_INNOCENT. The job in execution was lost in a reset
+ * file behind a buffer changed, -EDQUOT its weights found no room in the budget
+ * or the quota, -ENODEV the device is gone. After any error the queue takes no
+ * more jobs (-ECANCELED), with one exception: -EIO with
+ * DRM_HEARTH_FAULT_INNOCENT. The job in execution was lost in a reset
  * that another queue caused; the jobs behind it run, and the queue takes more.
  */
 struct drm_hearth_submit {
