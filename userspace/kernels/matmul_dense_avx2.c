@@ -12,23 +12,32 @@
 #define MANY_OUTS	2
 #define ONE_OUTS	4
 
-/* Elements @k to @k + 15. */
+/*
+ * Elements @k to @k + 15. First the lower eight lanes, then the upper ones:
+ * weights of both together would push sums out of the registers.
+ */
 HK_INLINE void add_16(struct hk_lanes l[], const float *x, uint32_t in_n, const uint8_t *w,
 		      uint64_t stride, const unsigned int type, uint32_t k,
 		      const uint32_t rows, const uint32_t outs)
 {
 	HK_UNROLL
-	for (uint32_t o = 0; o < outs; o++) {
-		__m256 lo = hk_load8(w + o * stride, type, k);
-		__m256 hi = hk_load8(w + o * stride, type, k + 8);
+	for (int half = 0; half < 2; half++) {
+		__m256 weights[ONE_OUTS];
 
+		for (uint32_t o = 0; o < outs; o++)
+			weights[o] = hk_load8(w + o * stride, type, k + 8 * half);
 		HK_UNROLL
 		for (uint32_t r = 0; r < rows; r++) {
-			struct hk_lanes *sum = &l[o * rows + r];
-			const float *at = x + (uint64_t)r * in_n + k;
+			__m256 at = _mm256_loadu_ps(x + (uint64_t)r * in_n + k + 8 * half);
 
-			sum->lo = _mm256_fmadd_ps(_mm256_loadu_ps(at), lo, sum->lo);
-			sum->hi = _mm256_fmadd_ps(_mm256_loadu_ps(at + 8), hi, sum->hi);
+			for (uint32_t o = 0; o < outs; o++) {
+				struct hk_lanes *sum = &l[o * rows + r];
+
+				if (half)
+					sum->hi = _mm256_fmadd_ps(at, weights[o], sum->hi);
+				else
+					sum->lo = _mm256_fmadd_ps(at, weights[o], sum->lo);
+			}
 		}
 	}
 }
