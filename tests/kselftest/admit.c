@@ -185,24 +185,29 @@ TEST_F(admit, never_beyond_the_addresses)
 /* A budget may be larger than what others leave of RAM. */
 TEST_F(admit, the_system_is_full)
 {
+	const uint64_t ram = sysconf(_SC_PHYS_PAGES) * NPU_PAGE, hog_bytes = 128 * KEEP_MB;
 	struct drm_hearth_memory memory;
-	uint64_t bytes;
 	void *hog;
 
-	ASSERT_EQ(keep_set_attribute("memory_budget", self->budget), 0);
+	ASSERT_EQ(keep_set_attribute("memory_budget", ram), 0);
 	ASSERT_EQ(keep_memory(self->fd, &memory), 0);
-	bytes = memory.system_available - memory.system_available / 4;
-	hog = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(hog, MAP_FAILED);
-	memset(hog, 1, bytes);
-	ASSERT_EQ(keep_memory(self->fd, &memory), 0);
-	ASSERT_GT((uint64_t)self->budget, memory.system_available + 8 * KEEP_MB);
+	ASSERT_LT(memory.system_available, ram - 8 * KEEP_MB);
 	ADMIT(memory.system_available + 8 * KEEP_MB, 0, 0);
 	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
 	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_SYSTEM);
-	munmap(hog, bytes);
-	ADMIT(memory.system_available + 8 * KEEP_MB, 0, 0);
+	EXPECT_EQ(self->args.limit_bytes, ram);
+
+	/* What somebody else takes is missing, until it is given back. */
+	hog = mmap(NULL, hog_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(hog, MAP_FAILED);
+	memset(hog, 1, hog_bytes);
+	ADMIT(memory.system_available - hog_bytes / 2, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_WAIT);
+	munmap(hog, hog_bytes);
+	ADMIT(memory.system_available - hog_bytes / 2, 0, 0);
 	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
+	ADMIT(ram + NPU_PAGE, 0, 0);
+	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
 }
 
 TEST_F(admit, blocks_no_longer_than_told)
