@@ -22,16 +22,14 @@ HK_INLINE __m256 signed_byte(__m256i lanes, int i)
 }
 
 /*
- * With the f16 @d and @min of each row.
- *
- * Eight scales and eight minima of 6 bits, 12 bytes of each row: the steps of
- * hk_spread_k_scales() on three words per lane.
+ * Eight scales and eight minima of 6 bits, 12 bytes of each row, to a byte each:
+ * the steps of hk_spread_k_scales() on three words per lane.
  */
-HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w, __m256 d, __m256 min)
+HK_INLINE void spread_k_scales(__m256i to[4], const struct rows8 *w)
 {
 	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
 	const __m256i two = _mm256_set1_epi8(0x30);
-	__m256i in[4], to[4];
+	__m256i in[4];
 
 	/* The first word is the two f16. */
 	turn(w, 0, in);
@@ -41,6 +39,14 @@ HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w, __m256 d, 
 	to[2] = _mm256_and_si256(in[2], six);
 	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
 				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
+}
+
+/* All of them, with the f16 @d and @min of each row. */
+HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w, __m256 d, __m256 min)
+{
+	__m256i to[4];
+
+	spread_k_scales(to, w);
 	/* Minus the product is the product with minus. */
 	min = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
 	HK_UNROLL

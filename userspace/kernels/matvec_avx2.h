@@ -27,18 +27,23 @@ HK_INLINE struct halves load_x(const int8_t *q)
 	};
 }
 
+/* 16 bytes of the rows @i and @i + 4. */
+HK_INLINE __m256i load_pair(const struct rows8 *w, uint64_t at, int i)
+{
+	const uint8_t *lo = w->p + i * w->stride + at;
+	const uint8_t *hi = w->p + (i + 4) * w->stride + at;
+
+	return _mm256_inserti128_si256(
+		_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)lo)),
+		_mm_loadu_si128((const __m128i *)hi), 1);
+}
+
 /* 16 bytes of each row. */
 HK_INLINE void load_pairs(struct pairs *p, const struct rows8 *w, uint64_t at)
 {
 	HK_UNROLL
-	for (int i = 0; i < 4; i++) {
-		const uint8_t *lo = w->p + i * w->stride + at;
-		const uint8_t *hi = w->p + (i + 4) * w->stride + at;
-
-		p->v[i] = _mm256_inserti128_si256(
-			_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)lo)),
-			_mm_loadu_si128((const __m128i *)hi), 1);
-	}
+	for (int i = 0; i < 4; i++)
+		p->v[i] = load_pair(w, at, i);
 }
 
 /*

@@ -14,32 +14,69 @@ HK_INLINE void add_high_bits(struct pairs *p, const struct pairs *high, const in
 		p->v[i] = _mm256_or_si256(p->v[i], high_bits(high->v[i], at, width));
 }
 
-/* Units @u and @u + 1: the low and the high nibbles of 32 bytes. */
+/* A block's scales, not multiplied out: that would not stay in registers. */
+struct k_scales {
+	__m256 d, minus;
+	/* units 0 to 3, 4 to 7; minima likewise */
+	__m256i byte[4];
+};
+
+/* Products of 32 elements of two rows: the first 16 in @lo, the others in @hi. */
+HK_INLINE __m256i products_k(__m256i lo, __m256i hi, struct halves x)
+{
+	__m256i sum = _mm256_add_epi16(_mm256_maddubs_epi16(lo, x.lo),
+				       _mm256_maddubs_epi16(hi, x.hi));
+
+	/* Now: all loads first would push the sums out of the registers. */
+	IN_ORDER(sum);
+	return sum;
+}
+
+/* The low and the high nibbles of 32 bytes at @at: units @u and @u + 1. */
+HK_INLINE void dots_k(__m256i dot[2], const struct rows8 *w, const int at,
+		      const struct pairs high[2], const int8_t *q, const int u,
+		      const bool fifth)
+{
+	const struct halves x = load_x(q), y = load_x(q + HK_ACT_BLOCK);
+	struct pairs low_sums, high_sums;
+
+	HK_UNROLL
+	for (int i = 0; i < 4; i++) {
+		__m256i a = load_pair(w, at, i), b = load_pair(w, at + 16, i);
+		__m256i c = low_nibble(a), d = low_nibble(b);
+
+		a = high_nibble(a);
+		b = high_nibble(b);
+		if (fifth) {
+			c = _mm256_or_si256(c, high_bits(high[0].v[i], u, 1));
+			d = _mm256_or_si256(d, high_bits(high[1].v[i], u, 1));
+			a = _mm256_or_si256(a, high_bits(high[0].v[i], u + 1, 1));
+			b = _mm256_or_si256(b, high_bits(high[1].v[i], u + 1, 1));
+		}
+		low_sums.v[i] = products_k(c, d, x);
+		high_sums.v[i] = products_k(a, b, y);
+	}
+	dot[0] = sum_pairs(&low_sums, !fifth);
+	dot[1] = sum_pairs(&high_sums, !fifth);
+}
+
 HK_INLINE __m256 two_units(__m256 acc, const struct hk_act *act, uint64_t b,
-			   const struct rows8 *w, const struct scales *s,
+			   const struct rows8 *w, const struct k_scales *s,
 			   const struct pairs high[2], const int u, const bool fifth)
 {
-	struct pairs raw[2], q[2];
+	__m256i dot[2];
 
-	load_pairs(&raw[0], w, (fifth ? 48 : 16) + 16 * u);
-	load_pairs(&raw[1], w, (fifth ? 48 : 16) + 16 * u + 16);
+	dots_k(dot, w, (fifth ? 48 : 16) + 16 * u, high, act->q + (b + u) * HK_ACT_BLOCK, u,
+	       fifth);
 	HK_UNROLL
 	for (int h = 0; h < 2; h++) {
 		__m256 dx = _mm256_broadcast_ss(act->d + b + u + h);
 		__m256 total = _mm256_broadcast_ss(act->total + b + u + h);
-		__m256i dot;
+		__m256 d = unsigned_byte(s->byte[u / 4], u % 4 + h);
+		__m256 minus = unsigned_byte(s->byte[2 + u / 4], u % 4 + h);
 
-		for (int i = 0; i < 2; i++) {
-			if (h)
-				high_nibbles(&q[i], &raw[i]);
-			else
-				low_nibbles(&q[i], &raw[i]);
-			if (fifth)
-				add_high_bits(&q[i], &high[i], u + h, 1);
-		}
-		dot = dot_unsigned(&q[0], &q[1], load_x(act->q + (b + u + h) * HK_ACT_BLOCK), !fifth);
-		acc = add_unit(acc, s->d[u + h], dx, _mm256_cvtepi32_ps(dot));
-		acc = add_unit(acc, s->m[u + h], dx, total);
+		acc = add_unit(acc, _mm256_mul_ps(s->d, d), dx, _mm256_cvtepi32_ps(dot[h]));
+		acc = add_unit(acc, _mm256_mul_ps(s->minus, minus), dx, total);
 	}
 	return acc;
 }
@@ -51,10 +88,12 @@ HK_INLINE __m256 row_k(const struct hk_matmul *m, const struct rows8 *w, const b
 	__m256 acc = _mm256_setzero_ps();
 	struct pairs high[2];
 	struct rows8 row = *w;
-	struct scales s;
+	struct k_scales s;
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, row.p += bytes) {
-		load_k_scales(&s, &row, load_f16_of_many(&row, 0), load_f16_of_many(&row, 2));
+		s.d = load_f16_of_many(&row, 0);
+		s.minus = _mm256_xor_ps(load_f16_of_many(&row, 2), _mm256_set1_ps(-0.0f));
+		spread_k_scales(s.byte, &row);
 		if (fifth) {
 			load_pairs(&high[0], &row, 16);
 			load_pairs(&high[1], &row, 32);
@@ -113,11 +152,12 @@ static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
 	const struct hk_act act = m->act;
 	__m256 acc = _mm256_setzero_ps();
 	struct rows8 row = *w;
-	struct scales s;
-	__m256i dot[8];
+	__m256i dot[8], scale[4];
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, row.p += 210) {
-		load_q6_scales(&s, &row, load_f16_of_many(&row, 208));
+		__m256 d = load_f16_of_many(&row, 208);
+
+		turn(&row, 192, scale);
 		for (int n = 0; n < 2; n++) {
 			const uint64_t at = b + 4 * n;
 
@@ -129,7 +169,9 @@ static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
 				__m256 dx = _mm256_broadcast_ss(act.d + at + u / 2);
 				__m256i half = _mm256_set1_epi32(act.sum[2 * at + u]);
 
-				acc = add_unit(acc, s.d[8 * n + u], dx,
+				__m256 sc = signed_byte(scale[2 * n + u / 4], u % 4);
+
+				acc = add_unit(acc, _mm256_mul_ps(d, sc), dx,
 					       unbias(dot[u], _mm256_cvtepi32_ps(half), 32));
 			}
 		}
