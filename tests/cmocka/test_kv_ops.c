@@ -305,6 +305,11 @@ static void test_attention_2(void **state)
 		c = longer(&a, window, cap);
 		check_isas(f, &c, a.dst, a.out * 4);
 		check_attention_2(&a, window, cap);
+		/* rows that see little of what others see, or nothing */
+		for (uint32_t k = 0; k < s[0]; k++)
+			a.pos[k] = (int32_t)(ks_u32(&f->rng) % s[4]);
+		check_isas(f, &c, a.dst, a.out * 4);
+		check_attention_2(&a, window, cap);
 		for (uint32_t k = 0; type == 2 && k < a.cache / 32 + 1; k++) {
 			k8[ks_u32(&f->rng) % (a.cache / 32 * 34)] = (uint8_t)ks_u32(&f->rng);
 			v8[ks_u32(&f->rng) % (a.cache / 32 * 34)] = (uint8_t)ks_u32(&f->rng);

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * ATTENTION and ATTENTION_2: a task is one head of one row. Of the caches,
- * only the part from the first to the last position in use is mapped, some
- * key/value heads at a time.
+ * ATTENTION and ATTENTION_2. A query is one head of one row; a task has some
+ * queries that read the same key/value head. Of the caches, only the part from
+ * the first to the last position in use is mapped, some heads at a time.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "kernels/f16.h"
 #include "kernels/float.h"
 
 /* Key/value heads mapped at a time, two maps each. */
 #define HEADS	8
+
+/* Rows at a time. */
+#define MAX_ROWS	64
 
 /* Maps grow in steps, so that their sizes repeat from token to token. */
 #define STEP	64
@@ -96,7 +100,7 @@ size_t hk_attention_scratch(const void *cmd, unsigned int threads)
 {
 	const struct hearth_cmd_attention *c = cmd;
 
-	return align64(c->rows * sizeof(int32_t)) + threads * scores_bytes(c);
+	return align64(c->rows * sizeof(int32_t)) + threads * HK_QUERIES * scores_bytes(c);
 }
 
 struct job {
@@ -106,7 +110,9 @@ struct job {
 	float *dst;
 	const int32_t *pos;
 	uint8_t *scores;
-	uint32_t first_head, heads;
+	uint32_t rows, first_head, heads;
+	/* Queries of a task. */
+	uint32_t tile;
 	/* Positions [from, to) are mapped. */
 	uint32_t from, to;
 	struct hk_map k[HEADS], v[HEADS];
@@ -120,42 +126,134 @@ static uint32_t first_of(const struct hearth_cmd_attention *c, uint32_t pos)
 	return window && pos >= window ? pos + 1 - window : 0;
 }
 
-static void one_head(const struct job *j, uint32_t row, uint32_t head, float *s)
+/* A query of key/value head @kv, and the positions [first, end) that it sees. */
+struct query {
+	uint64_t at;
+	uint32_t first, end;
+};
+
+static struct query query(const struct job *j, uint32_t kv, uint32_t i)
 {
 	const struct hearth_cmd_attention *c = j->c;
-	uint32_t kv = head / (c->heads / c->kv_heads) - j->first_head;
-	uint64_t at = ((uint64_t)row * c->heads + head) * c->head_dim;
-	uint32_t first = first_of(c, (uint32_t)j->pos[row]);
-	uint32_t n = (uint32_t)j->pos[row] + 1 - first;
-	uint64_t skip = (first - j->from) * hk_row_bytes(c->type, c->head_dim);
-	const uint8_t *k = (uint8_t *)j->k[kv].ptr + skip, *v = (uint8_t *)j->v[kv].ptr + skip;
-	bool f16 = c->type == HEARTH_TYPE_F16, q8 = c->type == HEARTH_TYPE_Q8_0;
-	float scale = hk_f32_from_bits(c->scale);
-	uint32_t cap = extra(c).softcap;
+	uint32_t per_kv = c->heads / c->kv_heads, row = i / per_kv;
+	uint32_t head = (j->first_head + kv) * per_kv + i % per_kv;
+	uint32_t pos = (uint32_t)j->pos[row];
 
-	if (q8)
-		j->flt->scores_q8(s, j->q + at, k, n, c->head_dim, scale);
-	else
-		j->flt->scores(s, j->q + at, k, f16, n, c->head_dim, scale);
+	return (struct query){ ((uint64_t)row * c->heads + head) * c->head_dim,
+			       first_of(c, pos), pos + 1 };
+}
+
+/* Entry @t of a map. */
+static const uint8_t *entry(const struct job *j, const struct hk_map *m, uint32_t t)
+{
+	return (uint8_t *)m->ptr + (t - j->from) * hk_row_bytes(j->c->type, j->c->head_dim);
+}
+
+static float *scores_of(const struct job *j, unsigned int worker, unsigned int i)
+{
+	return (float *)(j->scores + (worker * HK_QUERIES + i) * scores_bytes(j->c));
+}
+
+/* From scores to probabilities */
+static void finish(const struct job *j, float *s, uint32_t n)
+{
+	uint32_t cap = extra(j->c).softcap;
+
 	if (cap)
 		j->flt->softcap(s, s, hk_f32_from_bits(cap), n);
 	j->flt->softmax(s, n);
-	if (q8)
-		j->flt->weighted_sum_q8(j->dst + at, s, v, n, c->head_dim);
-	else
-		j->flt->weighted_sum(j->dst + at, s, v, f16, n, c->head_dim);
 }
 
-/* Tasks count rows and the query heads of the group, heads innermost. */
-static void heads(void *arg, uint32_t first, uint32_t last, unsigned int worker)
+static void one_query(const struct job *j, uint32_t kv, const struct query *q,
+		      unsigned int worker)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	const uint8_t *k = entry(j, &j->k[kv], q->first), *v = entry(j, &j->v[kv], q->first);
+	bool f16 = c->type == HEARTH_TYPE_F16, q8 = c->type == HEARTH_TYPE_Q8_0;
+	float scale = hk_f32_from_bits(c->scale), *s = scores_of(j, worker, 0);
+	uint32_t n = q->end - q->first;
+
+	if (q8)
+		j->flt->scores_q8(s, j->q + q->at, k, n, c->head_dim, scale);
+	else
+		j->flt->scores(s, j->q + q->at, k, f16, n, c->head_dim, scale);
+	finish(j, s, n);
+	if (q8)
+		j->flt->weighted_sum_q8(j->dst + q->at, s, v, n, c->head_dim);
+	else
+		j->flt->weighted_sum(j->dst + q->at, s, v, f16, n, c->head_dim);
+}
+
+/* @n queries add what positions [from, to) give; p[i] belongs to position @base. */
+static void add_part(const struct job *j, uint32_t kv, float *const out[], float *const p[],
+		     uint32_t n, uint32_t base, uint32_t from, uint32_t to)
+{
+	const float *at[HK_QUERIES];
+
+	if (from >= to)
+		return;
+	for (uint32_t i = 0; i < n; i++)
+		at[i] = p[i] + (from - base);
+	j->flt->weighted_add(out, at, n, entry(j, &j->v[kv], from), j->c->type, to - from,
+			     j->c->head_dim);
+}
+
+/*
+ * Scores from the first position that any of the four sees to the last; of
+ * the values each takes its own, in ascending order, and all at once those
+ * that all of them see. [base, end) and [first, last).
+ */
+static void four_queries(const struct job *j, uint32_t kv, const struct query q[HK_QUERIES],
+			 unsigned int worker)
+{
+	const struct hearth_cmd_attention *c = j->c;
+	uint32_t base = UINT32_MAX, end = 0, first = 0, last = UINT32_MAX;
+	const float *in[HK_QUERIES];
+	float *s[HK_QUERIES], *out[HK_QUERIES];
+
+	for (int i = 0; i < HK_QUERIES; i++) {
+		base = q[i].first < base ? q[i].first : base;
+		end = q[i].end > end ? q[i].end : end;
+		first = q[i].first > first ? q[i].first : first;
+		last = q[i].end < last ? q[i].end : last;
+		in[i] = j->q + q[i].at;
+		out[i] = j->dst + q[i].at;
+		s[i] = scores_of(j, worker, i);
+	}
+	j->flt->scores_4(s, in, entry(j, &j->k[kv], base), c->type, end - base, c->head_dim,
+			 hk_f32_from_bits(c->scale));
+	for (int i = 0; i < HK_QUERIES; i++) {
+		finish(j, s[i] + (q[i].first - base), q[i].end - q[i].first);
+		memset(out[i], 0, c->head_dim * sizeof(*out[i]));
+		add_part(j, kv, out + i, s + i, 1, base, q[i].first,
+			 first < q[i].end ? first : q[i].end);
+	}
+	add_part(j, kv, out, s, HK_QUERIES, base, first, last);
+	for (int i = 0; i < HK_QUERIES; i++) {
+		add_part(j, kv, out + i, s + i, 1, base, last > first ? last : first, q[i].end);
+		for (uint32_t d = 0; d < c->head_dim; d++)
+			out[i][d] = hk_canon(out[i][d]);
+	}
+}
+
+/* Tasks count tiles of queries and the mapped heads, heads innermost. */
+static void tiles(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 {
 	const struct job *j = arg;
-	uint32_t per_kv = j->c->heads / j->c->kv_heads;
-	uint32_t n = j->heads * per_kv;
-	float *s = (float *)(j->scores + worker * scores_bytes(j->c));
+	uint32_t queries = j->rows * (j->c->heads / j->c->kv_heads);
 
-	for (uint32_t i = first; i < last; i++)
-		one_head(j, i / n, j->first_head * per_kv + i % n, s);
+	for (uint32_t t = first; t < last; t++) {
+		uint32_t kv = t % j->heads, at = t / j->heads * j->tile, n = queries - at;
+		struct query q[HK_QUERIES];
+
+		n = n < j->tile ? n : j->tile;
+		for (uint32_t i = 0; i < n; i++)
+			q[i] = query(j, kv, at + i);
+		if (n == HK_QUERIES)
+			four_queries(j, kv, q, worker);
+		for (uint32_t i = 0; i < n && n < HK_QUERIES; i++)
+			one_query(j, kv, &q[i], worker);
+	}
 }
 
 static int map_head(struct job *j, uint32_t i, struct hk_space *space, struct hk_fault *fault)
@@ -178,7 +276,7 @@ static int one_group(struct job *j, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_attention *c = j->c;
 	uint64_t per_head = (uint64_t)(j->to - j->from) * c->head_dim;
-	uint32_t i;
+	uint32_t i, n;
 	int ret = 0;
 
 	for (i = 0; i < j->heads; i++) {
@@ -187,16 +285,16 @@ static int one_group(struct job *j, struct hk_space *space, struct hk_run *r)
 			break;
 	}
 	/* rows * heads is below 2^36 / head_dim, but may pass 32 bits. */
-	for (uint32_t row = 0; !ret && row < c->rows; row += HK_MATMUL_ROWS) {
-		uint32_t n = c->rows - row < HK_MATMUL_ROWS ? c->rows - row : HK_MATMUL_ROWS;
+	for (uint32_t row = 0; !ret && row < c->rows; row += MAX_ROWS) {
 		struct job part = *j;
 
+		part.rows = c->rows - row < MAX_ROWS ? c->rows - row : MAX_ROWS;
 		part.q += (uint64_t)row * c->heads * c->head_dim;
 		part.dst += (uint64_t)row * c->heads * c->head_dim;
 		part.pos += row;
-		hk_for_rows(r->pool, heads, &part,
-			    n * j->heads * (c->heads / c->kv_heads),
-			    (uint32_t)(16384 / per_head + 1));
+		n = part.rows * (c->heads / c->kv_heads);
+		hk_for_rows(r->pool, tiles, &part, (n + j->tile - 1) / j->tile * j->heads,
+			    (uint32_t)(16384 / (per_head * j->tile) + 1));
 	}
 	while (i-- > 0) {
 		ret = hk_unmap(space, &j->v[i], ret, r->fault);
@@ -250,7 +348,8 @@ int hk_attention_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 		{ c->pos, c->rows * 4ull, HK_READ, "pos" },
 		{ c->dst, bytes, HK_WRITE, "dst" },
 	};
-	struct job j = { .c = c, .flt = hk_flt(r) };
+	bool four = hk_flt(r)->scores_4 && c->head_dim % 16 == 0;
+	struct job j = { .c = c, .flt = hk_flt(r), .tile = four ? HK_QUERIES : 1 };
 	struct hk_map map[3];
 	int ret = 0, i;
 

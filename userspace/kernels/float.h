@@ -63,6 +63,9 @@ struct hk_rope_row {
 	uint32_t heads, head_dim, n_rot, mode;
 };
 
+/* Queries of one key/value head that an attention kernel serves at a time. */
+#define HK_QUERIES	4
+
 struct hk_float_kernels {
 	/* Sum of squares, 16 lanes. */
 	float (*sum_squares)(const float *x, uint32_t n);
@@ -83,7 +86,17 @@ struct hk_float_kernels {
 	/* out[c] = sum over t of p[t] * v[t][c] */
 	void (*weighted_sum)(float *out, const float *p, const void *v, bool f16,
 			     uint32_t n, uint32_t dim);
-	/* The same, and to_f16(), for caches of Q8_0; @dim and @n of to_q8 are whole blocks. */
+	/*
+	 * scores() for HK_QUERIES queries, and out[i][c] += sum over t of
+	 * p[i][t] * v[t][c] for one or HK_QUERIES of them, t ascending; any type
+	 * of cache, @dim a multiple of 16. Both, or NULL: one by one is as fast.
+	 */
+	void (*scores_4)(float *const s[HK_QUERIES], const float *const q[HK_QUERIES],
+			 const uint8_t *k, unsigned int type, uint32_t n, uint32_t dim,
+			 float scale);
+	void (*weighted_add)(float *const out[], const float *const p[], uint32_t n_q,
+			     const uint8_t *v, unsigned int type, uint32_t n, uint32_t dim);
+	/* scores(), weighted_sum() and to_f16() for caches of Q8_0; @dim and @n of to_q8 are whole blocks. */
 	void (*scores_q8)(float *s, const float *q, const uint8_t *k, uint32_t n,
 			  uint32_t dim, float scale);
 	void (*weighted_sum_q8)(float *out, const float *p, const uint8_t *v, uint32_t n,

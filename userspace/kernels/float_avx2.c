@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "kernels/attention_isa.h"
 #include "kernels/float_avx2.h"
 
 #define HK_BODY_F16(p)	_cvtsh_ss((uint16_t)((p)[0] | (p)[1] << 8))
@@ -237,6 +238,8 @@ static float sum_squares(const float *x, uint32_t n)
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
+	.scores_4 = hk_scores_4_avx2, \
+	.weighted_add = hk_weighted_add_avx2, \
 	.scores_q8 = scores_q8, \
 	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \
