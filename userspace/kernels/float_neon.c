@@ -272,6 +272,7 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 		id = 127.0f / hk_f32_from_bits(max);
 		vst1q_s8(q, products(v, id, &act->sum[2 * at]));
 		vst1q_s8(q + 16, products(v + 4, id, &act->sum[2 * at + 1]));
+		act->total[at] = (float)(act->sum[2 * at] + act->sum[2 * at + 1]);
 	}
 }
 

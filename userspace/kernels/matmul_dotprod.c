@@ -63,8 +63,8 @@ HK_INLINE void add_turned(float acc[ROWS], const struct scales *s, const struct 
 		sum = add_unit(sum, s->d[last][g], dx, to_float(dot, how.shift));
 		if (how.min)
 			sum = add_unit(sum, s->m[last][g], dx,
-				       vdupq_n_f32((float)(total[1] +
-							   (how.unit == 32 ? total[0] : 0))));
+				       how.unit == 16 ? vdupq_n_f32((float)total[1]) :
+							vld1q_dup_f32(act->total + at));
 		vst1q_f32(acc + 4 * g, sum);
 	}
 }

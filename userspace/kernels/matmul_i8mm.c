@@ -55,11 +55,18 @@ struct input {
 	float32x4_t total[2];
 };
 
+/* A number of each row, twice */
+HK_INLINE float32x4_t two_floats(const float *p, const int next)
+{
+	float32x2_t two = next ? vld1_f32(p) : vld1_dup_f32(p);
+
+	return vcombine_f32(two, two);
+}
+
 HK_INLINE struct input load_input(const struct hk_act *x, const int next,
 				  const struct units how)
 {
-	float32x2_t dx = next ? vld1_f32(x->d) : vld1_dup_f32(x->d);
-	struct input two = { .dx = vcombine_f32(dx, dx) };
+	struct input two = { .dx = two_floats(x->d, next) };
 
 	for (int h = 0; h < 2; h++) {
 		int8x16_t va = vld1q_s8(x->q + 16 * h);
@@ -68,13 +75,13 @@ HK_INLINE struct input load_input(const struct hk_act *x, const int next,
 		two.eight[2 * h] = zip_lo(va, vb);
 		two.eight[2 * h + 1] = zip_hi(va, vb);
 	}
-	if (how.min) {
-		int32x4_t total = vcombine_s32(vld1_s32(x->sum), vld1_s32(x->sum + 2 * next));
-		int32x4_t odd = vuzp2q_s32(total, total);
+	if (how.min && how.unit == 16) {
+		int32x4_t sums = vcombine_s32(vld1_s32(x->sum), vld1_s32(x->sum + 2 * next));
 
-		if (how.unit == 16)
-			two.total[0] = vcvtq_f32_s32(vuzp1q_s32(total, total));
-		two.total[1] = vcvtq_f32_s32(how.unit == 16 ? odd : vpaddq_s32(total, total));
+		two.total[0] = vcvtq_f32_s32(vuzp1q_s32(sums, sums));
+		two.total[1] = vcvtq_f32_s32(vuzp2q_s32(sums, sums));
+	} else if (how.min) {
+		two.total[1] = two_floats(x->total, next);
 	}
 	return two;
 }
@@ -134,11 +141,13 @@ HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct sca
 	x.q += at * HK_ACT_BLOCK;
 	x.d += at;
 	x.sum += 2 * at;
+	x.total += at;
 	for (; x.rows >= 2; x.rows -= 2, to += 2 * ROWS) {
 		add_two(to, s, &t, &x, 1, u, how);
 		x.q += 2 * HK_ACT_BLOCK;
 		x.d += 2;
 		x.sum += 4;
+		x.total += 2;
 	}
 	if (x.rows)
 		add_two(to, s, &t, &x, 0, u, how);

@@ -92,8 +92,8 @@ HK_INLINE void add_row(float acc[ROWS], const struct scales *s, const struct wei
 			       to_float(reduce4(hi), how.shift));
 		if (how.min)
 			sum = add_unit(sum, s->m[u + (how.unit == 16)][g], dx,
-				       vdupq_n_f32((float)(how.unit == 32 ?
-							   total[0] + total[1] : total[1])));
+				       how.unit == 16 ? vdupq_n_f32((float)total[1]) :
+							vld1q_dup_f32(act->total + at));
 		vst1q_f32(acc + 4 * g, sum);
 	}
 }
