@@ -5,15 +5,6 @@
 #include "kernels/k_avx2.h"
 #include "kernels/matvec_avx2.h"
 
-/* Adds @lo's and @hi's bits above the nibbles; see high_bits(). */
-HK_INLINE void add_high_bits(struct pairs *p, const struct pairs *high, const int at,
-			     const int width)
-{
-	HK_UNROLL
-	for (int i = 0; i < 4; i++)
-		p->v[i] = _mm256_or_si256(p->v[i], high_bits(high->v[i], at, width));
-}
-
 /* A block's scales, not multiplied out: that would not stay in registers. */
 struct k_scales {
 	__m256 d, minus;
@@ -125,25 +116,35 @@ static __m256 q5_k(const struct hk_matmul *m, const struct rows8 *w)
 HK_INLINE void q6_units(__m256i dot[8], const struct rows8 *w, const int8_t *x, int n,
 			const int c)
 {
-	struct pairs raw[2], high, q;
+	const __m256i one = _mm256_set1_epi16(1);
+	__m256i first[4], sum[4];
 
-	load_pairs(&raw[0], w, n * 64 + 16 * c);
-	load_pairs(&raw[1], w, n * 64 + 32 + 16 * c);
-	load_pairs(&high, w, 128 + n * 32 + 16 * c);
 	HK_UNROLL
-	for (int j = 0; j < 4; j++) {
-		__m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128(
-			(const __m128i *)(x + 32 * j + 16 * c)));
+	for (int i = 0; i < 4; i++) {
+		__m256i high = load_pair(w, 128 + n * 32 + 16 * c, i), raw[2];
 
-		if (j < 2)
-			low_nibbles(&q, &raw[j]);
-		else
-			high_nibbles(&q, &raw[j - 2]);
-		add_high_bits(&q, &high, 2 * j, 2);
+		raw[0] = load_pair(w, n * 64 + 16 * c, i);
+		raw[1] = load_pair(w, n * 64 + 32 + 16 * c, i);
 		HK_UNROLL
-		for (int i = 0; i < 4; i++)
-			q.v[i] = _mm256_maddubs_epi16(q.v[i], at);
-		dot[2 * j + c] = sum_pairs(&q, false);
+		for (int j = 0; j < 4; j++) {
+			__m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128(
+				(const __m128i *)(x + 32 * j + 16 * c)));
+			__m256i q = j < 2 ? low_nibble(raw[j]) : high_nibble(raw[j - 2]);
+
+			q = _mm256_or_si256(q, high_bits(high, 2 * j, 2));
+			q = _mm256_madd_epi16(_mm256_maddubs_epi16(q, at), one);
+			/* In steps of two pairs, as sum_pairs() does for four. */
+			if (i % 2 == 0) {
+				first[j] = q;
+				continue;
+			}
+			q = _mm256_madd_epi16(_mm256_packs_epi32(first[j], q), one);
+			if (i == 1)
+				sum[j] = q;
+			else
+				dot[2 * j + c] = _mm256_hadd_epi32(sum[j], q);
+			IN_ORDER(q);
+		}
 	}
 }
 
