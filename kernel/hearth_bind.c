@@ -97,7 +97,12 @@ static int hearth_bind_check_store(struct hearth_vm *vm, const struct hearth_bo 
 {
 	if (!bo->store)
 		return 0;
-	if (!(uop->flags & DRM_HEARTH_BIND_READONLY)) {
+	/* Page tables are shared, so that there is one direction for all. */
+	if (hearth_store_is_state(bo->store) && uop->flags & DRM_HEARTH_BIND_READONLY) {
+		drm_dbg(&vm->hdev->base, "state is bound writable\n");
+		return -EINVAL;
+	}
+	if (!hearth_store_is_state(bo->store) && !(uop->flags & DRM_HEARTH_BIND_READONLY)) {
 		drm_dbg(&vm->hdev->base, "a file is bound read-only\n");
 		return -EACCES;
 	}

@@ -8,6 +8,7 @@
 #define __HEARTH_COMPAT_H__
 
 #include <linux/dma-fence.h>
+#include <linux/fs.h>
 #include <linux/kobject.h>
 
 #include <drm/drm_device.h>
@@ -93,6 +94,13 @@ static inline int hearth_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv, u64 a
 	return drm_gpuvm_sm_map(gpuvm, priv, addr, range, obj, offset);
 #endif
 }
+
+/* The new name is of the time when a file may have another kind of mmap as well. */
+#ifdef HEARTH_HAVE_VFS_MMAP
+#define hearth_vfs_mmap vfs_mmap
+#else
+#define hearth_vfs_mmap call_mmap
+#endif
 
 /* Newer kernels want the fence to bring its own lock: NULL. */
 #ifdef HEARTH_HAVE_FENCE_INLINE_LOCK

@@ -152,6 +152,8 @@ static const struct drm_ioctl_desc hearth_ioctls[] = {
 	HEARTH_IOCTL(SUBMIT, submit),
 	HEARTH_IOCTL(QUERY_FAULT, query_fault),
 	HEARTH_IOCTL(BO_CREATE_FILE, bo_create_file),
+	HEARTH_IOCTL(BO_RESIZE, bo_resize),
+	HEARTH_IOCTL(BO_ADVISE, bo_advise),
 	HEARTH_IOCTL(MODEL_CREATE, model_create),
 	HEARTH_IOCTL(MODEL_DESTROY, model_destroy),
 	HEARTH_IOCTL(MODEL_SET, model_set),
@@ -232,7 +234,7 @@ static const struct file_operations hearth_fops = {
  * Interface of the driver:
  *
  * - 1.0: DEV_QUERY, VM_*, BO_*, QUEUE_*, SUBMIT, QUERY_FAULT
- * - 1.1: BO_CREATE_FILE, MODEL_*, ADMIT, RESERVE
+ * - 1.1: BO_CREATE_FILE, BO_RESIZE, BO_ADVISE, MODEL_*, ADMIT, RESERVE
  */
 static const struct drm_driver hearth_driver = {
 	.driver_features = HEARTH_DRIVER_NODE | DRIVER_GEM | HEARTH_DRIVER_GEM_GPUVA |

@@ -19,7 +19,7 @@
 #define HEARTH_EVICT_BATCH	32
 
 /* A store that a job in flight may use is left alone as a whole. */
-static bool hearth_store_in_use(struct hearth_store *store)
+bool hearth_store_in_use_locked(struct hearth_store *store)
 {
 	struct hearth_store_map *map;
 
@@ -32,25 +32,49 @@ static bool hearth_store_in_use(struct hearth_store *store)
 	return false;
 }
 
+bool hearth_store_in_use(struct hearth_store *store)
+{
+	bool ret;
+
+	spin_lock(&store->lock);
+	ret = hearth_store_in_use_locked(store);
+	spin_unlock(&store->lock);
+	return ret;
+}
+
 u64 hearth_store_droppable(struct hearth_store *store)
 {
 	u64 pages;
 
 	spin_lock(&store->lock);
-	pages = hearth_store_in_use(store) ? 0 : store->resident_bytes >> PAGE_SHIFT;
+	pages = store->resident_bytes >> PAGE_SHIFT;
+	if (hearth_store_in_use_locked(store) || (store->ops->helps && !store->ops->helps(store)))
+		pages = 0;
 	spin_unlock(&store->lock);
 	return pages;
 }
 
 /* Takes up to @nr_pages from the begin of the LRU; the number of extents. */
 static unsigned int hearth_evict_choose(struct hearth_store *store, u32 *indices,
-					u64 nr_pages, bool force)
+					u64 nr_pages)
 {
 	unsigned int count = 0;
 
 	spin_lock(&store->lock);
-	if (force || !hearth_store_in_use(store))
+	if (!hearth_store_in_use_locked(store))
 		count = hearth_extent_choose_locked(store, indices, HEARTH_EVICT_BATCH, nr_pages);
+	if (count)
+		hearth_model_store_event(store, DRM_HEARTH_EVENT_ABOUT_TO_DROP);
+	spin_unlock(&store->lock);
+	return count;
+}
+
+static unsigned int hearth_evict_choose_from(struct hearth_store *store, u32 *indices, u32 first)
+{
+	unsigned int count;
+
+	spin_lock(&store->lock);
+	count = hearth_extent_choose_from_locked(store, indices, HEARTH_EVICT_BATCH, first);
 	if (count)
 		hearth_model_store_event(store, DRM_HEARTH_EVENT_ABOUT_TO_DROP);
 	spin_unlock(&store->lock);
@@ -68,6 +92,8 @@ static u64 hearth_evict_finish(struct hearth_store *store, const u32 *indices,
 
 	for (i = 0; i < count; i++) {
 		hearth_extent_unload(store, indices[i]);
+		if (store->extents[indices[i]].discard)
+			store->ops->discard(store, indices[i]);
 		bytes += hearth_extent_bytes(store, indices[i]);
 	}
 
@@ -106,7 +132,7 @@ u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int fl
 		if (!try)
 			mutex_lock(&store->vms_lock);
 
-		count = hearth_evict_choose(store, indices, nr_pages - freed, false);
+		count = hearth_evict_choose(store, indices, nr_pages - freed);
 		if (count)
 			ret = hearth_map_sync(store, indices, count, try);
 		if (count && !ret)
@@ -158,19 +184,26 @@ void hearth_evict_work(struct work_struct *work)
 	hearth_evict_left(container_of(work, struct hearth_store, evict_work));
 }
 
-/* No restore of it runs any more, or none that could make anything resident. */
-void hearth_store_drop_all(struct hearth_store *store)
+void hearth_store_drop_from(struct hearth_store *store, u32 first)
 {
-	u32 indices[HEARTH_EVICT_BATCH], i;
+	u32 indices[HEARTH_EVICT_BATCH];
 	unsigned int count;
 
 	mutex_lock(&store->vms_lock);
-	while ((count = hearth_evict_choose(store, indices, U64_MAX, true))) {
+	while ((count = hearth_evict_choose_from(store, indices, first))) {
 		hearth_map_sync(store, indices, count, false);
 		hearth_evict_finish(store, indices, count);
 	}
 	mutex_unlock(&store->vms_lock);
 	hearth_evict_left(store);
+}
+
+/* No restore of it runs any more, or none that could make anything resident. */
+void hearth_store_drop_all(struct hearth_store *store)
+{
+	u32 i;
+
+	hearth_store_drop_from(store, 0);
 
 	mutex_lock(&store->vms_lock);
 	for (i = 0; i < store->nr_extents; i++)

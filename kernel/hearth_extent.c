@@ -159,8 +159,12 @@ void hearth_extent_unload(struct hearth_store *store, u32 index)
 	struct sg_page_iter iter;
 
 	dma_unmap_sgtable(store->hdev->base.dev, &extent->sgt, store->ops->dir, 0);
-	for_each_sgtable_page(&extent->sgt, &iter, 0)
+	for_each_sgtable_page(&extent->sgt, &iter, 0) {
+		/* Else it would be taken for what the swap has already. */
+		if (store->ops->dir != DMA_TO_DEVICE)
+			set_page_dirty(sg_page_iter_page(&iter));
 		put_page(sg_page_iter_page(&iter));
+	}
 	sg_free_table(&extent->sgt);
 	hearth_budget_uncharge(store->hdev, &store->keep.charge,
 			       hearth_extent_bytes(store, index));

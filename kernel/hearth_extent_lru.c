@@ -46,6 +46,14 @@ static void hearth_extent_set_evicting_locked(struct hearth_store *store, u32 in
 	store->nr_evicting++;
 }
 
+/* What nobody needs is gone from here on: who asks is told so, even if it lingers. */
+static void hearth_extent_set_discard_locked(struct hearth_store *store, u32 index)
+{
+	store->extents[index].discard = store->state.dontneed;
+	if (store->state.dontneed)
+		store->state.discarded = true;
+}
+
 /* Makes extents EVICTING until they are @nr_pages; at most @max, their number. */
 unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indices,
 					 unsigned int max, u64 nr_pages)
@@ -62,8 +70,28 @@ unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indice
 		if (pages >= nr_pages || count == max)
 			break;
 		hearth_extent_set_evicting_locked(store, index);
+		hearth_extent_set_discard_locked(store, index);
 		pages += hearth_extent_bytes(store, index) >> PAGE_SHIFT;
 		indices[count++] = index;
+	}
+	return count;
+}
+
+/* The same of all from @first on, with their contents kept by the source. */
+unsigned int hearth_extent_choose_from_locked(struct hearth_store *store, u32 *indices,
+					      unsigned int max, u32 first)
+{
+	unsigned int count = 0;
+	u32 i;
+
+	lockdep_assert_held(&store->lock);
+
+	for (i = first; i < store->nr_extents && count < max; i++) {
+		if (store->extents[i].state != HEARTH_EXTENT_RESIDENT)
+			continue;
+		hearth_extent_set_evicting_locked(store, i);
+		store->extents[i].discard = false;
+		indices[count++] = i;
 	}
 	return count;
 }

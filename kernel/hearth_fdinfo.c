@@ -41,11 +41,12 @@ struct hearth_fdinfo {
 	u64 proportional;
 };
 
-/* Weights are shared by all with a buffer over the same file, without a dma-buf. */
+/* Weights are shared by all with a buffer over the same file, or with the same buffer. */
 static u32 hearth_fdinfo_sharers(struct hearth_bo *bo)
 {
 	if (bo->store)
-		return max(atomic_read(&bo->store->keep.nr_bos), 1);
+		return max(atomic_read(&bo->store->keep.nr_bos), 1) - 1 +
+		       max(bo->base.handle_count, 1U);
 	return max(bo->base.handle_count, 1U);
 }
 
@@ -61,13 +62,13 @@ static void hearth_fdinfo_add_bo(struct hearth_fdinfo *info, struct drm_gem_obje
 	else
 		info->stats.private += obj->size;
 
-	active = bo->store ? resident && !hearth_store_droppable(bo->store) :
+	active = bo->store ? hearth_store_in_use(bo->store) :
 			     !dma_resv_test_signaled(obj->resv, dma_resv_usage_rw(true));
 	info->stats.resident += resident;
 	info->proportional += div_u64(resident, sharers);
 	if (active)
 		info->stats.active += resident;
-	else if (bo->store)
+	else if (bo->store && hearth_store_droppable(bo->store))
 		info->stats.purgeable += resident;
 }
 

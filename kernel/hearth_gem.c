@@ -246,6 +246,8 @@ static int hearth_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vm
 	/* A private copy of a buffer is not the buffer. */
 	if (is_cow_mapping(vma->vm_flags))
 		return -EINVAL;
+	if (bo->flags & DRM_HEARTH_BO_STATE)
+		return hearth_bo_mmap_state(bo, vma);
 
 	mutex_lock(&bo->lock);
 	ret = hearth_bo_charge_locked(bo);
@@ -302,6 +304,13 @@ static struct hearth_bo *hearth_bo_create(struct drm_device *drm, u64 size, u32 
 	/* Too large for what is free is an error, no reason to kill somebody. */
 	mapping_set_gfp_mask(bo->base.filp->f_mapping,
 			     GFP_HIGHUSER | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	if (flags & DRM_HEARTH_BO_STATE)
+		ret = hearth_bo_init_state(bo);
+	if (ret) {
+		drm_gem_object_release(&bo->base);
+		kfree(bo);
+		return ERR_PTR(ret);
+	}
 	hearth_gem_gpuva_set_lock(&bo->base, &bo->gpuva_lock);
 	hearth_mm_add_bo(&to_hearth_device(drm)->mm, bo);
 
@@ -318,19 +327,21 @@ int hearth_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *
 	struct drm_hearth_bo_create *args = data;
 	u64 max = hearth_gem_max_bytes(to_hearth_device(drm));
 	struct hearth_bo *bo;
+	bool state = args->flags & DRM_HEARTH_BO_STATE;
 	u64 size;
 	int ret;
 
-	if (args->flags & ~DRM_HEARTH_BO_NO_MMAP)
+	if (args->flags & ~(DRM_HEARTH_BO_NO_MMAP | DRM_HEARTH_BO_STATE))
 		return -EINVAL;
 	if (!args->size || args->size > max)
 		return -EINVAL;
 
-	size = PAGE_ALIGN(args->size);
+	size = ALIGN(args->size, state ? HEARTH_EXTENT_BYTES : PAGE_SIZE);
 	bo = hearth_bo_create(drm, size, args->flags);
 	if (IS_ERR(bo))
 		return PTR_ERR(bo);
-	hearth_charge_init(&bo->charge, to_hearth_file(file)->account);
+	hearth_charge_init(bo->store ? &bo->store->keep.charge : &bo->charge,
+			   to_hearth_file(file)->account);
 
 	ret = drm_gem_handle_create(file, &bo->base, &args->handle);
 	drm_gem_object_put(&bo->base);

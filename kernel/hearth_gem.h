@@ -19,6 +19,7 @@ struct hearth_device;
 struct hearth_store;
 struct page;
 struct sg_table;
+struct vm_area_struct;
 
 /**
  * struct hearth_bo - buffer object
@@ -122,12 +123,19 @@ struct drm_gem_object *hearth_gem_prime_import(struct drm_device *drm, struct dm
 struct hearth_bo *hearth_bo_alloc(struct drm_device *drm, u32 flags);
 int hearth_bo_get_pages_locked(struct hearth_bo *bo);
 
+/* hearth_gem_state.c: a new buffer with its memory becomes one of state. */
+int hearth_bo_init_state(struct hearth_bo *bo);
+/* Consumes the reference to the buffer that the mapping has. */
+int hearth_bo_mmap_state(struct hearth_bo *bo, struct vm_area_struct *vma);
+
 u64 hearth_bo_resident_bytes(struct hearth_bo *bo);
 struct sg_table *hearth_bo_map_dma(struct hearth_bo *bo, bool readonly);
 void hearth_bo_unplug(struct hearth_bo *bo);
 
 int hearth_ioctl_bo_create(struct drm_device *drm, void *data, struct drm_file *file);
 int hearth_ioctl_bo_create_file(struct drm_device *drm, void *data, struct drm_file *file);
+int hearth_ioctl_bo_resize(struct drm_device *drm, void *data, struct drm_file *file);
+int hearth_ioctl_bo_advise(struct drm_device *drm, void *data, struct drm_file *file);
 int hearth_ioctl_bo_mmap_offset(struct drm_device *drm, void *data, struct drm_file *file);
 
 #endif /* __HEARTH_GEM_H__ */

@@ -174,7 +174,7 @@ void hearth_debugfs_gems(struct seq_file *m, struct hearth_device *hdev)
 	mutex_lock(&mm->lock);
 	list_for_each_entry(bo, &mm->bos, node) {
 		u64 bytes = hearth_bo_resident_bytes(bo);
-		const char *origin = bo->store ? "file" :
+		const char *origin = bo->store ? bo->store->ops->name :
 				     bo->base.import_attach ? "imported" :
 				     bo->base.dma_buf ? "exported" : "own";
 

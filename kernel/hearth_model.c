@@ -96,6 +96,10 @@ u32 hearth_model_store_class(struct hearth_store *store)
 	u32 class = DRM_HEARTH_CLASS_DROPPABLE;
 	struct hearth_model_bo *link;
 
+	/* Its owner says so, whatever its model is. */
+	if (READ_ONCE(store->state.dontneed))
+		return class;
+
 	spin_lock(&models->lock);
 	list_for_each_entry(link, &store->keep.models, node)
 		class = max(class, hearth_model_class_locked(link->model, link->model->expired));
@@ -146,6 +150,10 @@ void hearth_model_store_event(struct hearth_store *store, u32 events)
 {
 	struct hearth_models *models = &store->hdev->models;
 	struct hearth_model_bo *link;
+
+	/* Events are about weights. */
+	if (!hearth_keep_is_file(store))
+		return;
 
 	spin_lock(&models->lock);
 	list_for_each_entry(link, &store->keep.models, node) {

@@ -58,10 +58,14 @@ u64 hearth_keep_resident(const struct hearth_store *store)
 	return READ_ONCE(store->resident_bytes);
 }
 
-/* A store that could give nothing although it has something is in use. */
+/*
+ * A store of a file that could give nothing although it has something is in use;
+ * of state there may just be no swap.
+ */
 u64 hearth_keep_idle_ns(const struct hearth_store *store)
 {
-	if (!READ_ONCE(store->keep.droppable) && hearth_keep_resident(store))
+	if (hearth_keep_is_file(store) && !READ_ONCE(store->keep.droppable) &&
+	    hearth_keep_resident(store))
 		return 0;
 	return ktime_to_ns(ktime_sub(ktime_get(), READ_ONCE(store->last_used)));
 }
@@ -77,6 +81,9 @@ u64 hearth_keep_score(struct hearth_store *store)
 		.idle_ns = hearth_keep_idle_ns(store),
 	};
 
+	/* What nobody needs costs nothing to have back. */
+	if (READ_ONCE(store->state.dontneed) && victim.bytes)
+		return U64_MAX;
 	if (!victim.restored_bytes) {
 		victim.restored_bytes = atomic64_read(&reclaim->restored_bytes);
 		victim.restored_ns = atomic64_read(&reclaim->restored_ns);

@@ -50,7 +50,9 @@ static struct dma_fence *hearth_restore_end_locked(struct hearth_store *store, i
 	store->stats.restores++;
 	store->stats.restored_bytes += restore->bytes;
 	store->stats.restored_ns += ns;
-	hearth_reclaim_restored(store->hdev, restore->bytes, ns);
+	/* Swapped memory, or none yet, tells nothing about the speed of files. */
+	if (hearth_keep_is_file(store))
+		hearth_reclaim_restored(store->hdev, restore->bytes, ns);
 	hearth_model_store_event(store, DRM_HEARTH_EVENT_RESTORED);
 	trace_hearth_restore(store->id, restore->bytes, ns, error);
 	return fence;
@@ -216,7 +218,7 @@ static bool hearth_restore_is_needed(struct hearth_store *store, u32 first, u32 
 
 	if (store->nr_resident == store->nr_extents)
 		return false;
-	for (i = first; i < first + count; i++) {
+	for (i = first; i < min(first + count, store->nr_usable); i++) {
 		if (store->extents[i].state != HEARTH_EXTENT_RESIDENT)
 			return true;
 	}
@@ -244,7 +246,7 @@ static int hearth_restore_begin_locked(struct hearth_store *store, u32 first, u3
 		mod_delayed_work(store->hdev->wq, &restore->watchdog,
 				 hearth_restore_timeout());
 	}
-	for (i = first; i < first + count; i++) {
+	for (i = first; i < min(first + count, store->nr_usable); i++) {
 		if (store->extents[i].state != HEARTH_EXTENT_RESIDENT)
 			store->extents[i].wanted = true;
 	}
@@ -252,10 +254,9 @@ static int hearth_restore_begin_locked(struct hearth_store *store, u32 first, u3
 	return 0;
 }
 
-/* Begins what @map needs; the fence with a reference, NULL if all is resident. */
-static struct dma_fence *hearth_restore_map(struct hearth_store_map *map)
+/* Begins what is needed; the fence with a reference, NULL if all is resident. */
+static struct dma_fence *hearth_restore_begin(struct hearth_store *store, u32 first, u32 count)
 {
-	struct hearth_store *store = map->store;
 	struct dma_fence *fence = NULL;
 	int ret = 0;
 
@@ -263,13 +264,32 @@ static struct dma_fence *hearth_restore_map(struct hearth_store_map *map)
 		return ERR_PTR(-ESTALE);
 
 	spin_lock(&store->lock);
-	if (hearth_restore_is_needed(store, map->first, map->count)) {
-		ret = hearth_restore_begin_locked(store, map->first, map->count);
+	if (hearth_restore_is_needed(store, first, count)) {
+		ret = hearth_restore_begin_locked(store, first, count);
 		if (!ret)
 			fence = dma_fence_get(store->restore.fence);
 	}
 	spin_unlock(&store->lock);
 	return ret ? ERR_PTR(ret) : fence;
+}
+
+int hearth_restore_range(struct hearth_store *store, u32 first, u32 count)
+{
+	struct dma_fence *fence;
+	int ret;
+
+	ret = hearth_restore_add_spare(store);
+	if (ret)
+		return ret;
+	fence = hearth_restore_begin(store, first, count);
+	if (IS_ERR_OR_NULL(fence))
+		return PTR_ERR_OR_ZERO(fence);
+
+	/* The watchdog sees to it that this ends. */
+	dma_fence_wait(fence, false);
+	ret = dma_fence_get_status(fence);
+	dma_fence_put(fence);
+	return min(ret, 0);
 }
 
 /*
@@ -283,7 +303,7 @@ struct dma_fence *hearth_restore_vm_fence(struct hearth_vm *vm)
 
 	spin_lock(&vm->maps_lock);
 	list_for_each_entry(map, &vm->maps, vm_node) {
-		fence = hearth_restore_map(map);
+		fence = hearth_restore_begin(map->store, map->first, map->count);
 		if (IS_ERR(fence)) {
 			dma_fence_put(first);
 			first = fence;

@@ -96,6 +96,15 @@ static int hearth_store_alloc_extents(struct hearth_store *store)
 	return 0;
 }
 
+static void hearth_store_list_locked(struct hearth_mm *mm, struct hearth_store *store)
+{
+	lockdep_assert_held(&mm->stores_lock);
+
+	store->id = ++mm->store_id;
+	list_add_tail(&store->node, &mm->stores);
+	atomic_inc(&mm->nr_stores);
+}
+
 static struct hearth_store *hearth_store_alloc(struct hearth_device *hdev)
 {
 	struct hearth_store *store = kzalloc(sizeof(*store), GFP_KERNEL_ACCOUNT);
@@ -136,6 +145,28 @@ static struct hearth_store *hearth_store_create_file(struct hearth_device *hdev,
 		hearth_store_free(store);
 		return ERR_PTR(ret);
 	}
+	store->nr_usable = store->nr_extents;
+	return store;
+}
+
+struct hearth_store *hearth_store_create_state(struct hearth_device *hdev, struct file *shmem)
+{
+	struct hearth_store *store = hearth_store_alloc(hdev);
+	int ret;
+
+	if (!store)
+		return ERR_PTR(-ENOMEM);
+
+	hearth_store_state_init(store, shmem);
+	ret = hearth_store_alloc_extents(store);
+	if (ret) {
+		hearth_store_free(store);
+		return ERR_PTR(ret);
+	}
+
+	spin_lock(&hdev->mm.stores_lock);
+	hearth_store_list_locked(&hdev->mm, store);
+	spin_unlock(&hdev->mm.stores_lock);
 	return store;
 }
 
@@ -171,11 +202,8 @@ struct hearth_store *hearth_store_get_file(struct hearth_device *hdev, struct fi
 
 	spin_lock(&mm->stores_lock);
 	store = hearth_store_find_locked(mm, fresh);
-	if (!store) {
-		fresh->id = ++mm->store_id;
-		list_add_tail(&fresh->node, &mm->stores);
-		atomic_inc(&mm->nr_stores);
-	}
+	if (!store)
+		hearth_store_list_locked(mm, fresh);
 	spin_unlock(&mm->stores_lock);
 
 	if (!store)
@@ -269,13 +297,14 @@ static bool hearth_debugfs_store(struct hearth_store *store, void *arg)
 	struct seq_file *m = arg;
 
 	spin_lock(&store->lock);
-	seq_printf(m, "store %llu %s bytes %llu resident %llu droppable %llu maps %zu restores %llu read %llu ns %llu dropped %llu idle %lld ms%s%s\n",
+	seq_printf(m, "store %llu %s bytes %llu resident %llu droppable %llu maps %zu restores %llu read %llu ns %llu dropped %llu idle %lld ms%s%s%s\n",
 		   store->id, store->ops->name, store->bytes, resident, droppable,
 		   list_count_nodes(&store->maps), store->stats.restores,
 		   store->stats.restored_bytes, store->stats.restored_ns,
 		   store->stats.dropped_bytes,
 		   ktime_ms_delta(ktime_get(), store->last_used),
-		   store->restore.fence ? " restoring" : "", store->stale ? " stale" : "");
+		   store->restore.fence ? " restoring" : "", store->stale ? " stale" : "",
+		   store->state.dontneed ? " dontneed" : "");
 	spin_unlock(&store->lock);
 	return false;
 }

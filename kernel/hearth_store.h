@@ -90,6 +90,9 @@ struct hearth_extent {
 
 	/** @wanted: The restore work shall make it resident. */
 	bool wanted;
+
+	/** @discard: EVICTING: the contents go as well. */
+	bool discard;
 };
 
 /**
@@ -114,6 +117,12 @@ struct hearth_store_ops {
 
 	/** @forget: Free the source's own copy of an extent that was dropped. */
 	void (*forget)(struct hearth_store *store, u32 index);
+
+	/** @discard: Lose the contents of an extent that no address space has. */
+	void (*discard)(struct hearth_store *store, u32 index);
+
+	/** @helps: Does an eviction free memory? Under hearth_store.lock; NULL for always. */
+	bool (*helps)(struct hearth_store *store);
 
 	/** @free: The store goes. */
 	void (*free)(struct hearth_store *store);
@@ -197,6 +206,23 @@ struct hearth_store_file {
 };
 
 /**
+ * struct hearth_store_state - the source of a state buffer's store
+ */
+struct hearth_store_state {
+	/** @file: The memory, as large as hearth_store.nr_usable extents. */
+	struct file *file;
+
+	/** @lock: One change of size at a time. No lock of the store is ahead of it. */
+	struct mutex lock;
+
+	/** @dontneed: Discard rather than swap; hearth_store.lock, as the next. */
+	bool dontneed;
+
+	/** @discarded: Some of it was, and nobody has asked since. */
+	bool discarded;
+};
+
+/**
  * struct hearth_store - pages of buffers, shared by all over the same source
  */
 struct hearth_store {
@@ -242,6 +268,9 @@ struct hearth_store {
 	/** @lru: Resident extents, the one that became so first is first. */
 	struct list_head lru;
 
+	/** @nr_usable: Extents from the first that may be resident: all, of a file. */
+	u32 nr_usable;
+
 	/** @nr_resident: Entries of @lru. */
 	u32 nr_resident;
 
@@ -275,8 +304,11 @@ struct hearth_store {
 	/** @wait: An extent is not EVICTING any more. Has its own lock. */
 	wait_queue_head_t wait;
 
-	/** @file: Source. Immutable. */
+	/** @file: Source of a file's store. Immutable. */
 	struct hearth_store_file file;
+
+	/** @state: Source of a state buffer's store. */
+	struct hearth_store_state state;
 };
 
 /**
@@ -323,6 +355,8 @@ void hearth_store_module_exit(void);
 
 /* Looks up or creates; a reference, or an error of DRM_IOCTL_HEARTH_BO_CREATE_FILE. */
 struct hearth_store *hearth_store_get_file(struct hearth_device *hdev, struct file *file);
+/* For a state buffer with shmem of its largest size, which becomes empty. */
+struct hearth_store *hearth_store_create_state(struct hearth_device *hdev, struct file *shmem);
 struct hearth_store *hearth_store_get(struct hearth_store *store);
 /* From any context that may take spinlocks. */
 void hearth_store_put(struct hearth_store *store);
@@ -354,6 +388,14 @@ static inline u64 hearth_extent_bytes(const struct hearth_store *store, u32 inde
 int hearth_store_file_check(struct file *file);
 int hearth_store_file_init(struct hearth_store *store, struct file *file);
 bool hearth_store_file_is(const struct hearth_store *store, const struct hearth_store *other);
+
+/* hearth_store_state.c */
+void hearth_store_state_init(struct hearth_store *store, struct file *shmem);
+bool hearth_store_is_state(const struct hearth_store *store);
+/* -EBUSY if it cuts off what a job may use, -EDQUOT, -ENOMEM: then all is as it was. */
+int hearth_store_state_resize(struct hearth_store *store, u32 count);
+/* Are all contents still there? The answer to WILLNEED is given once. */
+bool hearth_store_state_advise(struct hearth_store *store, bool needed);
 
 /* hearth_map.c */
 void hearth_map_init(struct hearth_store_map *map);
@@ -388,10 +430,14 @@ void hearth_extent_set_resident_locked(struct hearth_store *store, u32 index);
 void hearth_extent_set_dropped_locked(struct hearth_store *store, u32 index);
 unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indices,
 					 unsigned int max, u64 nr_pages);
+unsigned int hearth_extent_choose_from_locked(struct hearth_store *store, u32 *indices,
+					      unsigned int max, u32 first);
 
 /* hearth_restore.c */
 void hearth_restore_init(struct hearth_store *store);
 void hearth_restore_fini(struct hearth_store *store);
+/* Makes @count extents from @first resident, and waits. The restore's error. */
+int hearth_restore_range(struct hearth_store *store, u32 first, u32 count);
 /* Ends what is under way with @error. */
 void hearth_restore_abort(struct hearth_store *store, int error);
 /* A submit: begins to restore what its address space maps. -ESTALE, -ENOMEM. */
@@ -411,8 +457,13 @@ struct dma_fence *hearth_restore_vm_fence(struct hearth_vm *vm);
  * in flight may use. Returns the pages that are free of us.
  */
 u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags);
-/* Pages that it could drop now. */
+/* Jobs in flight may use it. */
+bool hearth_store_in_use(struct hearth_store *store);
+bool hearth_store_in_use_locked(struct hearth_store *store);
+/* Pages that it could drop now, and be freed by that. */
 u64 hearth_store_droppable(struct hearth_store *store);
+/* Drops the extents from @first on, whoever uses them. No restore makes any of them resident. */
+void hearth_store_drop_from(struct hearth_store *store, u32 first);
 /* Drops all, of a device that is gone. */
 void hearth_store_drop_all(struct hearth_store *store);
 void hearth_evict_work(struct work_struct *work);

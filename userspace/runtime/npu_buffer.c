@@ -58,7 +58,10 @@ static uint64_t round_up(uint64_t n, uint64_t to)
 	return (n + to - 1) / to * to;
 }
 
-/* -EINVAL of a driver that has buffers of files, but none of states. */
+/*
+ * -EINVAL of a driver that has buffers of files, but none of states,
+ * -EOPNOTSUPP of one that has none on this device.
+ */
 static int create_state(struct hearth_buffer *buf)
 {
 	struct drm_hearth_bo_create arg = {
@@ -97,7 +100,7 @@ int hearth_npu_buffer_create(struct hearth_buffer *buf)
 	if (buf->state && buf->dev->info.extent_bytes)
 		ret = create_state(buf);
 	/* without the driver's help it is a buffer like others */
-	if (ret == -EINVAL)
+	if (ret == -EINVAL || ret == -EOPNOTSUPP)
 		ret = create_plain(buf);
 	if (ret)
 		return ret;
