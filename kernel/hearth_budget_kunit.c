@@ -342,6 +342,7 @@ static const struct hearth_supply phone = {
 	.droppable = { [DROPPABLE] = GB / 2, [NORMAL] = GB / 2, [PROTECTED] = GB },
 	.own = { [DROPPABLE] = GB / 2, [NORMAL] = GB / 2, [PROTECTED] = GB },
 	.physical = { [DROPPABLE] = GB / 2, [NORMAL] = GB / 2, [PROTECTED] = GB },
+	.in_region = { [DROPPABLE] = GB / 4, [NORMAL] = GB / 4, [PROTECTED] = GB },
 };
 
 #define NOW	DRM_HEARTH_ADMIT_NOW
@@ -410,6 +411,13 @@ static const struct situation situations[] = {
 	  .quota = 16 * GB }, NEVER, LIMIT(SYSTEM), 9 * GB },
 	{ "the region", { .weights = GB, .class = NORMAL },
 	  { .region = GB, .region_free = GB / 2 }, AFTER, LIMIT(REGION), GB },
+	{ "in the region, a byte takes a block", { .weights = GB / 2 + 1, .class = DROPPABLE },
+	  { .region = 2 * GB, .region_free = GB / 2 }, AFTER, LIMIT(REGION), GB / 2 + 1 },
+	{ "in the region, what is there has its block",
+	  { .weights = GB / 2 + 1, .there = GB / 2 + 1, .class = NORMAL },
+	  { .region = GB, .region_free = 1 }, NOW, LIMIT(NONE), 0 },
+	{ "in the region, nobody may go", { .weights = GB, .class = NORMAL },
+	  { .region = GB, .region_free = GB / 2 - 1 }, WAIT, LIMIT(REGION), GB },
 	{ "a small region", { .weights = GB, .class = NORMAL },
 	  { .region = GB / 2, .region_free = GB / 2 }, NEVER, LIMIT(REGION), GB },
 	{ "state is not in the region", { .state = GB, .class = NORMAL },
@@ -500,6 +508,7 @@ static void some_situation(struct rnd_state *rnd, struct hearth_demand *demand,
 		supply->droppable[i] = some_bytes(rnd) / 8;
 		supply->own[i] = some_bytes(rnd) / 16;
 		supply->physical[i] = some_bytes(rnd) / 8;
+		supply->in_region[i] = some_bytes(rnd) / 8;
 	}
 }
 

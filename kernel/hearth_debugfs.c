@@ -97,6 +97,9 @@ static int hearth_debugfs_show_objects(struct seq_file *m, void *data)
 	seq_printf(m, "tables %d\n", atomic_read(&hdev->mm.nr_tables));
 	seq_printf(m, "stores %d\n", atomic_read(&hdev->mm.nr_stores));
 	seq_printf(m, "extents %d\n", atomic_read(&hdev->mm.nr_extents));
+	seq_printf(m, "leaves %d\n", atomic_read(&hdev->mm.nr_leaves));
+	seq_printf(m, "region_bytes %llu\n", hdev->region.bytes);
+	seq_printf(m, "region_used %lld\n", atomic64_read(&hdev->region.used));
 	seq_printf(m, "queues %d\n", atomic_read(&hdev->count.queues));
 	seq_printf(m, "jobs %d\n", atomic_read(&hdev->count.jobs));
 	seq_printf(m, "contexts %u\n", contexts);

@@ -209,7 +209,7 @@ int hearth_device_init(struct hearth_device *hdev, void __iomem *regs,
 	ret = hearth_device_read_caps(hdev);
 	if (ret)
 		return ret;
-	ret = hearth_device_init_sw(hdev) ?: hearth_mm_init(hdev) ?:
+	ret = hearth_region_init(hdev) ?: hearth_device_init_sw(hdev) ?: hearth_mm_init(hdev) ?:
 	      hearth_budget_init_device(hdev) ?: hearth_slots_init(hdev) ?: hearth_fw_init(hdev);
 	if (ret)
 		return ret;

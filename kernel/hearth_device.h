@@ -21,6 +21,7 @@
 #include "hearth_mm.h"
 #include "hearth_model.h"
 #include "hearth_reclaim.h"
+#include "hearth_region.h"
 #include "hearth_vm.h"
 
 struct device;
@@ -164,6 +165,9 @@ struct hearth_device {
 
 	/** @models: What is kept together. */
 	struct hearth_models models;
+
+	/** @region: Where weights live, if not in the page cache. */
+	struct hearth_region region;
 
 	/** @reclaim: Who asks for it back. */
 	struct hearth_reclaim reclaim;

@@ -50,6 +50,26 @@ err_free:
 	return ret;
 }
 
+static int hearth_extent_place(struct hearth_store *store, u32 index, struct page **pages,
+			       unsigned int count)
+{
+	if (store->ops->place)
+		return store->ops->place(store, index, pages, count);
+	return hearth_extent_map_dma(store, &store->extents[index], pages, count);
+}
+
+static void hearth_extent_displace(struct hearth_store *store, u32 index)
+{
+	struct sg_table *sgt = &store->extents[index].sgt;
+
+	if (store->ops->release) {
+		store->ops->release(store, index);
+		return;
+	}
+	dma_unmap_sgtable(store->hdev->base.dev, sgt, store->ops->dir, 0);
+	sg_free_table(sgt);
+}
+
 static int hearth_extent_fill(struct hearth_store *store, struct hearth_extent *extent,
 			      u64 bytes, u64 *entry)
 {
@@ -93,19 +113,17 @@ static void hearth_extent_publish(struct hearth_store *store, u32 index, u64 ent
 static int hearth_extent_map(struct hearth_store *store, u32 index, struct page **pages,
 			     unsigned int count)
 {
-	struct hearth_extent *extent = &store->extents[index];
-	struct device *dev = store->hdev->base.dev;
 	u64 entry;
 	int ret;
 
-	ret = hearth_extent_map_dma(store, extent, pages, count);
+	ret = hearth_extent_place(store, index, pages, count);
 	if (ret)
 		return ret;
 
-	ret = hearth_extent_fill(store, extent, (u64)count << PAGE_SHIFT, &entry);
+	ret = hearth_extent_fill(store, &store->extents[index], (u64)count << PAGE_SHIFT,
+				 &entry);
 	if (ret) {
-		dma_unmap_sgtable(dev, &extent->sgt, store->ops->dir, 0);
-		sg_free_table(&extent->sgt);
+		hearth_extent_displace(store, index);
 		return ret;
 	}
 
@@ -141,8 +159,15 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 	}
 	ret = hearth_extent_map(store, index, pages, count);
 	drm_dev_exit(idx);
-	if (!ret)
-		return 0;
+	if (ret)
+		goto err_put;
+
+	if (store->ops->place) {
+		/* There is a copy: one is enough. */
+		hearth_pages_put(pages, count);
+		store->ops->forget(store, index);
+	}
+	return 0;
 
 err_put:
 	hearth_pages_put(pages, count);
@@ -151,21 +176,30 @@ err_uncharge:
 	return ret;
 }
 
-/* Lets go of the pages of an EVICTING extent, which no address space has. */
-void hearth_extent_unload(struct hearth_store *store, u32 index)
+static void hearth_extent_release_pages(struct hearth_store *store, u32 index)
 {
-	struct hearth_extent *extent = &store->extents[index];
-	struct hearth_mm *mm = &store->hdev->mm;
+	struct sg_table *sgt = &store->extents[index].sgt;
 	struct sg_page_iter iter;
 
-	dma_unmap_sgtable(store->hdev->base.dev, &extent->sgt, store->ops->dir, 0);
-	for_each_sgtable_page(&extent->sgt, &iter, 0) {
+	dma_unmap_sgtable(store->hdev->base.dev, sgt, store->ops->dir, 0);
+	for_each_sgtable_page(sgt, &iter, 0) {
 		/* Else it would be taken for what the swap has already. */
 		if (store->ops->dir != DMA_TO_DEVICE)
 			set_page_dirty(sg_page_iter_page(&iter));
 		put_page(sg_page_iter_page(&iter));
 	}
-	sg_free_table(&extent->sgt);
+	sg_free_table(sgt);
+}
+
+/* Lets go of the pages of an EVICTING extent, which no address space has. */
+void hearth_extent_unload(struct hearth_store *store, u32 index)
+{
+	struct hearth_mm *mm = &store->hdev->mm;
+
+	if (store->ops->release)
+		store->ops->release(store, index);
+	else
+		hearth_extent_release_pages(store, index);
 	hearth_budget_uncharge(store->hdev, &store->keep.charge,
 			       hearth_extent_bytes(store, index));
 

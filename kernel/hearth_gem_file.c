@@ -37,6 +37,11 @@ static int hearth_bo_file_check_range(struct hearth_store *store,
 	if (!args->size)
 		args->size = end - args->offset;
 	args->size = ALIGN(args->size, HEARTH_EXTENT_BYTES);
+	if (store->ops->place && args->size > store->hdev->region.bytes) {
+		drm_dbg(drm, "size %llu: the region for weights has %llu bytes\n", args->size,
+			store->hdev->region.bytes);
+		return -EFBIG;
+	}
 	return 0;
 }
 

@@ -105,6 +105,8 @@ struct hearth_walk {
 	struct hearth_charge *charge;
 	/** @account: Only what this user pays for, or NULL. */
 	struct hearth_account *account;
+	/** @region: Only what lives in the region. */
+	bool region;
 	/** @class: Of the stage. */
 	u32 class;
 	/** @number: hearth_reclaim.walk. */
@@ -121,7 +123,7 @@ static bool hearth_walk_wants(const struct hearth_walk *walk, struct hearth_stor
 	struct hearth_charge *charge = &store->keep.charge;
 
 	if (!READ_ONCE(charge->account) || charge == walk->charge ||
-	    store->keep.walk == walk->number)
+	    store->keep.walk == walk->number || (walk->region && !store->ops->place))
 		return false;
 	if (walk->account)
 		return charge->account == walk->account && hearth_charge_plain(charge);
@@ -263,6 +265,23 @@ u64 hearth_reclaim_for(struct hearth_device *hdev, struct hearth_charge *charge,
 	return freed;
 }
 
+u64 hearth_reclaim_region(struct hearth_store *store)
+{
+	struct hearth_device *hdev = store->hdev;
+	struct hearth_walk walk = {
+		.when = HEARTH_PRESSURE_RECLAIM,
+		.most = hearth_class_may_drop(hearth_model_store_wants(store)),
+		.charge = &store->keep.charge,
+		.region = true,
+	};
+	u64 freed;
+
+	mutex_lock(&hdev->reclaim.lock);
+	freed = hearth_walk_locked(hdev, &walk, HEARTH_EXTENT_PAGES);
+	mutex_unlock(&hdev->reclaim.lock);
+	return freed;
+}
+
 int hearth_budget_charge(struct hearth_device *hdev, struct hearth_charge *charge, u64 bytes,
 			 u32 class)
 {
@@ -342,7 +361,7 @@ static bool hearth_look_store(struct hearth_store *store, void *arg)
 		return false;
 	bytes = hearth_store_droppable(store) << PAGE_SHIFT;
 	WRITE_ONCE(store->keep.droppable, bytes);
-	if (hearth_keep_is_file(store))
+	if (hearth_keep_is_file(store) && !store->ops->place)
 		look->cache += hearth_keep_resident(store);
 	if (store == look->except)
 		return false;
@@ -350,6 +369,8 @@ static bool hearth_look_store(struct hearth_store *store, void *arg)
 	class = hearth_model_store_class(store);
 	plain = min(bytes, hearth_charge_plain(charge));
 	look->supply->physical[class] += bytes;
+	if (store->ops->place)
+		look->supply->in_region[class] += round_up(bytes, HEARTH_EXTENT_BYTES);
 	look->supply->droppable[class] += plain;
 	if (charge->account == look->account)
 		look->supply->own[class] += plain;
@@ -365,6 +386,8 @@ void hearth_supply_read(struct hearth_device *hdev, struct hearth_account *accou
 	*supply = (struct hearth_supply){
 		.ram = (u64)totalram_pages() << PAGE_SHIFT,
 		.va = hearth_vm_end(hdev) - HEARTH_VA_START,
+		.region = hdev->region.bytes,
+		.region_free = hearth_region_free_bytes(hdev),
 	};
 	mutex_lock(&hdev->reclaim.lock);
 	hearth_store_for_each(hdev, hearth_look_store, &look);

@@ -67,6 +67,8 @@ void hearth_budget_uncharge(struct hearth_device *hdev, struct hearth_charge *ch
 /* Drops for @charge, or a reservation of @account; pages, 0 if nothing could go. */
 u64 hearth_reclaim_for(struct hearth_device *hdev, struct hearth_charge *charge,
 		       struct hearth_account *account, const struct hearth_lack *lack, u32 class);
+/* Drops a block of the region, of others, for @store; pages, 0 if nothing could go. */
+u64 hearth_reclaim_region(struct hearth_store *store);
 /* A charge for extents of a store, by the class of its models. */
 int hearth_store_charge(struct hearth_device *hdev, struct hearth_store *store, u64 bytes);
 /* Drops until the budget is kept again, after it was made smaller. */

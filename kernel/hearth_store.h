@@ -112,6 +112,16 @@ struct hearth_store_ops {
 	int (*read)(struct hearth_store *store, u32 index, struct page **pages,
 		    unsigned int count, struct file_ra_state *ra);
 
+	/**
+	 * @place: Fill the extent's table with memory mapped for the device that
+	 * has a copy of @pages, which are let go then. NULL: the pages themselves.
+	 */
+	int (*place)(struct hearth_store *store, u32 index, struct page **pages,
+		     unsigned int count);
+
+	/** @release: The reverse of @place. */
+	void (*release)(struct hearth_store *store, u32 index);
+
 	/** @changed: Is the source another one than it was? Atomic. */
 	bool (*changed)(struct hearth_store *store);
 

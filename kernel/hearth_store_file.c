@@ -185,11 +185,22 @@ static const struct hearth_store_ops hearth_file_ops = {
 	.free = hearth_file_free,
 };
 
+static const struct hearth_store_ops hearth_region_ops = {
+	.name = "region",
+	.dir = DMA_TO_DEVICE,
+	.read = hearth_file_read,
+	.place = hearth_region_place,
+	.release = hearth_region_release,
+	.changed = hearth_file_changed,
+	.forget = hearth_file_forget,
+	.free = hearth_file_free,
+};
+
 int hearth_store_file_init(struct hearth_store *store, struct file *file)
 {
 	struct inode *inode = file->f_mapping->host;
 
-	store->ops = &hearth_file_ops;
+	store->ops = store->hdev->region.bytes ? &hearth_region_ops : &hearth_file_ops;
 	store->file.file = get_file(file);
 	store->file.inode = inode;
 	hearth_file_read_version(&store->file);

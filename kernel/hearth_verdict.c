@@ -2,6 +2,7 @@
 #include <linux/bits.h>
 #include <linux/math64.h>
 #include <linux/minmax.h>
+#include <linux/sizes.h>
 #include <linux/time64.h>
 
 #include "hearth_budget.h"
@@ -11,6 +12,8 @@
 #define HEARTH_RESTORE_LATENCY_NS	(2 * NSEC_PER_MSEC)
 /* Without history: 1 byte for each of these. */
 #define HEARTH_RESTORE_NS_PER_BYTE	1
+
+#define HEARTH_REGION_BLOCK	((u64)SZ_2M)
 
 const struct hearth_stage hearth_stages[HEARTH_STAGES] = {
 	{ DRM_HEARTH_CLASS_DROPPABLE,
@@ -92,6 +95,12 @@ static u64 hearth_demand_all(const struct hearth_demand *demand)
 	return hearth_sum(demand->weights, hearth_sum(demand->state, demand->scratch));
 }
 
+/* A region is given away by whole blocks. */
+static u64 hearth_in_blocks(u64 bytes)
+{
+	return round_down(hearth_sum(bytes, HEARTH_REGION_BLOCK - 1), HEARTH_REGION_BLOCK);
+}
+
 /* Of two limits that say the same, the first is told. */
 static unsigned int hearth_bounds(const struct hearth_demand *demand,
 				  const struct hearth_supply *supply, struct hearth_bound *bounds)
@@ -99,8 +108,8 @@ static unsigned int hearth_bounds(const struct hearth_demand *demand,
 	u64 dropped = hearth_sum_droppable(supply->droppable, demand->class);
 	u64 own = hearth_sum_droppable(supply->own, demand->class);
 	u64 physical = hearth_sum_droppable(supply->physical, demand->class);
+	u64 in_region = hearth_sum_droppable(supply->in_region, demand->class);
 	u64 unused = hearth_room(supply->promised, supply->promised_used);
-	u64 missing = hearth_room(demand->weights, demand->there);
 	u64 all = hearth_demand_all(demand);
 	u64 need = hearth_room(all, min(demand->there, demand->weights));
 	struct hearth_bound *b = bounds;
@@ -113,8 +122,11 @@ static unsigned int hearth_bounds(const struct hearth_demand *demand,
 	if (supply->region)
 		*b++ = (struct hearth_bound){
 			.limit = DRM_HEARTH_LIMIT_REGION, .value = supply->region,
-			.all = demand->weights, .need = missing, .now = supply->region_free,
-			.after = min(supply->region, hearth_sum(supply->region_free, physical)),
+			.all = hearth_in_blocks(demand->weights),
+			.need = hearth_room(hearth_in_blocks(demand->weights),
+					    hearth_in_blocks(demand->there)),
+			.now = supply->region_free,
+			.after = min(supply->region, hearth_sum(supply->region_free, in_region)),
 			.most = supply->region,
 		};
 

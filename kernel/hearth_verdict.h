@@ -58,6 +58,8 @@ struct hearth_supply {
 	u64 region;
 	/** @region_free: What of it is free. */
 	u64 region_free;
+	/** @in_region: By class: free in the region, in whole blocks, if it was dropped. */
+	u64 in_region[HEARTH_CLASSES];
 	/** @va: Size of a device address space. */
 	u64 va;
 };

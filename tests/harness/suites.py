@@ -25,10 +25,13 @@ IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
 LONG = ['cycles', 'fuzz_ioctl', 'pressure']
 # Needs fault injection, which only the debug kernel has.
 DEBUG_ONLY = ['no_memory']
+# Weights in a region, and who has to do with weights.
+REGION = ['--driver-arg', 'weights_region_mb=16']
+IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
-    ('msi', [], DEBUG_ONLY),
-    ('msix', ['--stub-arg=--msix'], ['*unplug*', *LONG, *DEBUG_ONLY]),
-    ('iommu', IOMMU, [*LONG, *DEBUG_ONLY]),
+    ('msi', [], ['region', *DEBUG_ONLY]),
+    ('msix', ['--stub-arg=--msix'], ['region', '*unplug*', *LONG, *DEBUG_ONLY]),
+    ('iommu', IOMMU, ['region', *LONG, *DEBUG_ONLY]),
 ]
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
@@ -260,7 +263,12 @@ def kselftest(ctx):
                   if not any(fnmatch.fnmatch(os.path.basename(p), u) for u in unwanted)]
         if chosen:
             results += guest_programs(ctx, f'kselftest/{name}', ctx.kernel, vm_args, chosen)
-    return results
+    return results + in_region(ctx, 'kselftest/region', ctx.kernel, programs, IN_REGION)
+
+
+def in_region(ctx, log, kernel, programs, names):
+    chosen = [p for p in programs if os.path.basename(p) in names]
+    return guest_programs(ctx, log, kernel, REGION, chosen) if chosen else []
 
 
 def debug(ctx):
@@ -283,7 +291,9 @@ def debug(ctx):
                              ['run-kunit', *(f'/tests/{f}' for f in kunit)], kunit, 120)
     programs = ctx.programs('tests/kselftest')
     if programs:
-        results += guest_programs(ctx, 'debug/kasan', 'debug', [], programs)
+        results += guest_programs(ctx, 'debug/kasan', 'debug', [],
+                                  [p for p in programs if os.path.basename(p) != 'region'])
+        results += in_region(ctx, 'debug/region', 'debug', programs, ['region'])
     return results
 
 

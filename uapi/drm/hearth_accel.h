@@ -461,7 +461,7 @@ struct drm_hearth_bo_create {
  * or an offset beyond its end or not a multiple of the extent, -EOPNOTSUPP a
  * file system that has no page cache to share or to re-read (tmpfs, DAX),
  * -ETXTBSY somebody has the file open for writing, -EFBIG a file larger than the
- * device can address.
+ * device can address, or a size beyond that of the region that weights live in.
  */
 struct drm_hearth_bo_create_file {
 	/** @offset: Where it begins in the file, a multiple of extent_bytes. */
