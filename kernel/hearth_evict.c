@@ -25,6 +25,8 @@ bool hearth_store_in_use_locked(struct hearth_store *store)
 
 	lockdep_assert_held(&store->lock);
 
+	if (store->nr_pins)
+		return true;
 	list_for_each_entry(map, &store->maps, store_node) {
 		if (atomic_read(&map->vm->nr_active))
 			return true;

@@ -22,6 +22,7 @@
 #include "hearth_gem.h"
 #include "hearth_mmu.h"
 #include "hearth_prime.h"
+#include "hearth_store.h"
 #include "hearth_vm.h"
 
 struct sg_table *hearth_prime_get_sg_table(struct drm_gem_object *obj)
@@ -57,6 +58,58 @@ static void hearth_prime_detach(struct dma_buf *dma_buf, struct dma_buf_attachme
 	kfree(attach->priv);
 }
 
+static void hearth_prime_put_pages(struct page **pages, u64 count)
+{
+	while (count--)
+		put_page(pages[count]);
+}
+
+static u64 hearth_prime_count_pages(struct hearth_bo *bo)
+{
+	return hearth_store_range_pages(bo->store, bo->store_first,
+					bo->base.size >> HEARTH_EXTENT_SHIFT);
+}
+
+/* With a pin, and a reference to each page. */
+static struct sg_table *hearth_prime_pin_store(struct hearth_bo *bo)
+{
+	u32 extents = bo->base.size >> HEARTH_EXTENT_SHIFT;
+	u64 count = hearth_prime_count_pages(bo);
+	struct sg_table *sgt;
+	struct page **pages;
+	int ret;
+
+	pages = kvmalloc_array(count, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return ERR_PTR(-ENOMEM);
+	ret = hearth_store_pin(bo->store, bo->store_first, extents, pages);
+	sgt = ret ? ERR_PTR(ret) : drm_prime_pages_to_sg(bo->base.dev, pages, count);
+	if (!ret && IS_ERR(sgt)) {
+		hearth_prime_put_pages(pages, count);
+		hearth_store_unpin(bo->store);
+	}
+	kvfree(pages);
+	return sgt;
+}
+
+static struct sg_table *hearth_prime_get_sgt(struct hearth_bo *bo)
+{
+	return bo->store ? hearth_prime_pin_store(bo) : hearth_prime_get_sg_table(&bo->base);
+}
+
+static void hearth_prime_put_sgt(struct hearth_bo *bo, struct sg_table *sgt)
+{
+	struct sg_page_iter iter;
+
+	if (bo->store) {
+		for_each_sgtable_page(sgt, &iter, 0)
+			put_page(sg_page_iter_page(&iter));
+		hearth_store_unpin(bo->store);
+	}
+	sg_free_table(sgt);
+	kfree(sgt);
+}
+
 /*
  * Not drm_gem_map_dma_buf(): that one never cleans caches, but the importer
  * may be less coherent than the NPU, and the CPU's mapping is cached.
@@ -64,23 +117,26 @@ static void hearth_prime_detach(struct dma_buf *dma_buf, struct dma_buf_attachme
 static struct sg_table *hearth_prime_map(struct dma_buf_attachment *attach,
 					 enum dma_data_direction dir)
 {
+	struct hearth_bo *bo = to_hearth_bo(attach->dmabuf->priv);
 	struct hearth_attachment *a = attach->priv;
 	struct sg_table *sgt;
 	int ret;
 
 	if (dir == DMA_NONE)
 		return ERR_PTR(-EINVAL);
+	/* Nobody writes to a file in this way. */
+	if (bo->store && dir != DMA_TO_DEVICE)
+		return ERR_PTR(-EACCES);
 	if (a->sgt)
 		return ERR_PTR(-EBUSY);
 
-	sgt = hearth_prime_get_sg_table(attach->dmabuf->priv);
+	sgt = hearth_prime_get_sgt(bo);
 	if (IS_ERR(sgt))
 		return sgt;
 
 	ret = dma_map_sgtable(attach->dev, sgt, dir, 0);
 	if (ret) {
-		sg_free_table(sgt);
-		kfree(sgt);
+		hearth_prime_put_sgt(bo, sgt);
 		return ERR_PTR(ret);
 	}
 	a->sgt = sgt;
@@ -95,8 +151,7 @@ static void hearth_prime_unmap(struct dma_buf_attachment *attach, struct sg_tabl
 
 	a->sgt = NULL;
 	dma_unmap_sgtable(attach->dev, sgt, dir, 0);
-	sg_free_table(sgt);
-	kfree(sgt);
+	hearth_prime_put_sgt(to_hearth_bo(attach->dmabuf->priv), sgt);
 }
 
 /* The CPU's cached mapping and importers that do not snoop take turns. */
@@ -143,6 +198,7 @@ static const struct dma_buf_ops hearth_prime_dmabuf_ops = {
 
 struct dma_buf *hearth_prime_export(struct drm_gem_object *obj, int flags)
 {
+	struct hearth_bo *bo = to_hearth_bo(obj);
 	struct drm_device *drm = obj->dev;
 	struct dma_buf_export_info info = {
 		.exp_name = KBUILD_MODNAME,
@@ -154,9 +210,13 @@ struct dma_buf *hearth_prime_export(struct drm_gem_object *obj, int flags)
 		.priv = obj,
 	};
 
-	/* Its pages come and go, which importers do not expect. */
-	if (to_hearth_bo(obj)->store)
+	/* It is private, and importers do not expect that it changes its size. */
+	if (bo->flags & DRM_HEARTH_BO_STATE)
 		return ERR_PTR(-EOPNOTSUPP);
+	if (bo->store && (flags & O_ACCMODE) != O_RDONLY)
+		return ERR_PTR(-EACCES);
+	if (bo->store)
+		info.size = hearth_prime_count_pages(bo) << PAGE_SHIFT;
 	return drm_gem_dmabuf_export(drm, &info);
 }
 

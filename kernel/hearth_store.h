@@ -290,6 +290,9 @@ struct hearth_store {
 	/** @nr_evicting: Extents in that state. */
 	u32 nr_evicting;
 
+	/** @nr_pins: Other devices that have it mapped. Nothing is evicted then. */
+	u32 nr_pins;
+
 	/** @seen: Number of the last walk over @maps; under @vms_lock too. */
 	u64 seen;
 
@@ -407,6 +410,16 @@ int hearth_store_state_resize(struct hearth_store *store, u32 count);
 /* Are all contents still there? The answer to WILLNEED is given once. */
 bool hearth_store_state_advise(struct hearth_store *store, bool needed);
 
+/* hearth_store_pin.c: for other devices */
+/*
+ * Makes @count extents from @first resident and keeps them so. Fills in @pages,
+ * one reference each, as many as hearth_store_range_pages() says. -ENODEV,
+ * -ESTALE, -EOPNOTSUPP of a region, or the restore's error.
+ */
+int hearth_store_pin(struct hearth_store *store, u32 first, u32 count, struct page **pages);
+void hearth_store_unpin(struct hearth_store *store);
+u64 hearth_store_range_pages(const struct hearth_store *store, u32 first, u32 count);
+
 /* hearth_map.c */
 void hearth_map_init(struct hearth_store_map *map);
 int hearth_map_add(struct hearth_store_map *map, struct hearth_vm *vm,
@@ -467,7 +480,7 @@ struct dma_fence *hearth_restore_vm_fence(struct hearth_vm *vm);
  * in flight may use. Returns the pages that are free of us.
  */
 u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags);
-/* Jobs in flight may use it. */
+/* Jobs in flight, or another device, may use it. */
 bool hearth_store_in_use(struct hearth_store *store);
 bool hearth_store_in_use_locked(struct hearth_store *store);
 /* Pages that it could drop now, and be freed by that. */

@@ -29,7 +29,8 @@ DEBUG_ONLY = ['no_memory']
 REGION = ['--driver-arg', 'weights_region_mb=16']
 IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
-    ('msi', [], ['region', *DEBUG_ONLY]),
+    # vgem imports what we export.
+    ('msi', ['--load', 'vgem'], ['region', *DEBUG_ONLY]),
     ('msix', ['--stub-arg=--msix'], ['region', '*unplug*', *LONG, *DEBUG_ONLY]),
     ('iommu', IOMMU, ['region', *LONG, *DEBUG_ONLY]),
 ]

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include <hw/hearth_cmd.h>
 
@@ -15,7 +16,7 @@
 
 #define CALLS		15000
 #define FILES		3
-#define KINDS		13
+#define KINDS		14
 #define BYTES		(64 * NPU_PAGE)
 #define PATH		WEIGHTS_FOLDER "/fuzz"
 
@@ -127,7 +128,7 @@ static int vm_call(struct fuzz *f, int fd)
 
 static int bo_call(struct fuzz *f, int fd)
 {
-	struct drm_hearth_bo_create create = { .size = size(f), .flags = flags(f, 1) };
+	struct drm_hearth_bo_create create = { .size = size(f), .flags = flags(f, 3) };
 	struct drm_hearth_bo_mmap_offset offset = { .handle = id(f), .pad = flags(f, 0) };
 	void *p;
 
@@ -140,8 +141,24 @@ static int bo_call(struct fuzz *f, int fd)
 	p = mmap(NULL, NPU_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset.offset);
 	if (p == MAP_FAILED)
 		return -errno;
-	((volatile uint8_t *)p)[next(f) % NPU_PAGE] = next(f);
+	/* Not by ourselves: behind the size of state there is a SIGBUS, here -EFAULT. */
+	syscall(SYS_getrandom, (uint8_t *)p + next(f) % NPU_PAGE, 1, 0);
 	return munmap(p, NPU_PAGE);
+}
+
+static int state_call(struct fuzz *f, int fd)
+{
+	struct drm_hearth_bo_resize resize = {
+		.handle = id(f), .pad = flags(f, 0), .size = one_in(f, 3) ? 0 : size(f),
+	};
+	struct drm_hearth_bo_advise advise = {
+		.handle = id(f), .advice = flags(f, 1), .retained = flags(f, 0),
+		.pad = flags(f, 0),
+	};
+
+	if (one_in(f, 2))
+		return npu_ioctl(fd, DRM_IOCTL_HEARTH_BO_ADVISE, &advise);
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_BO_RESIZE, &resize);
 }
 
 static int vm_bind(struct fuzz *f, int fd)
@@ -351,12 +368,13 @@ static const struct {
 	{ "dev_query", dev_query, 12 },
 	{ "vm", vm_call, 32 },
 	{ "bo", bo_call, 40 },
+	{ "state", state_call, 14 },
 	{ "file", file_call, 10 },
 	{ "model", model_call, 26 },
 	{ "admit", admit_call, 14 },
 	{ "vm_bind", vm_bind, 68 },
 	{ "queue", queue_call, 54 },
-	{ "submit", submit, 79 },
+	{ "submit", submit, 65 },
 	{ "syncobj", syncobj_call, 32 },
 	{ "prime", prime_call, 12 },
 	{ "raw", raw, 20 },
