@@ -123,7 +123,7 @@ TEST_F(region, full_and_in_use)
 
 	ASSERT_EQ(weights_write(OTHER, self->bytes, SEED + 1), 0);
 	ASSERT_EQ(weights_open(&other, OTHER), 0);
-	if (npu_inject("slow=5"))
+	if (npu_inject("slow=100"))
 		SKIP("no control channel");
 	ASSERT_EQ(weights_submit(w), 0);
 	EXPECT_TRUE(RIG_UNTIL(*(volatile uint8_t *)(w->out + 1) == weights_byte(SEED, 1), 10));
@@ -198,7 +198,7 @@ TEST_F(region, admit)
 	ASSERT_EQ(keep_admit(w->ctx.fd, &args, free, self->bytes, 0, DRM_HEARTH_CLASS_NORMAL), 0);
 	EXPECT_EQ(args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NOW);
 
-	if (npu_inject("slow=5"))
+	if (npu_inject("slow=100"))
 		SKIP("no control channel");
 	ASSERT_EQ(weights_submit(w), 0);
 	EXPECT_TRUE(RIG_UNTIL(*(volatile uint8_t *)(w->out + 1) == weights_byte(SEED, 1), 10));
