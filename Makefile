@@ -55,6 +55,10 @@ bench: setup userspace modules ## measure kernels, inferences and submits
 bench-cpu: packages userspace ## measure the CPU kernels against llama.cpp (long; BENCH_CPU=options)
 	$(Q)scripts/bench-cpu --build $(BUILD) $(BENCH_CPU)
 
+bench-phone: userspace modules ## a phone with a resident 7B model under pressure (long; BENCH_PHONE=options)
+	$(Q)scripts/setup --also gnuplot-nox qemu $(KERNEL)
+	$(Q)scripts/bench-phone --build $(BUILD) --kernel $(KERNEL) $(BENCH_PHONE)
+
 debug-kernel: packages ## build the KASAN and lockdep kernel into the cache (long)
 	$(Q)scripts/debug-kernel -j$(JOBS)
 
@@ -66,4 +70,4 @@ install: userspace ## install library, tool and headers under PREFIX (DESTDIR is
 clean: ## remove what was built; the cache stays
 	$(Q)rm -rf $(BUILD) $(BUILD)-arm64 $(BUILD)-asan $(BUILD)-tsan
 
-.PHONY: all help packages setup userspace modules demo check shell bench bench-cpu debug-kernel install clean
+.PHONY: all help packages setup userspace modules demo check shell bench bench-cpu bench-phone debug-kernel install clean
