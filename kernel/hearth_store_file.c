@@ -16,6 +16,9 @@
 #include "hearth_store.h"
 #include "hearth_vm.h"
 
+/* Each try lets the kernel reclaim what it can. */
+#define HEARTH_READ_TRIES	8
+
 /* Read ahead of what is being mapped; a window doubles up to this. */
 #define HEARTH_READAHEAD_BYTES	SZ_16M
 
@@ -113,23 +116,32 @@ static void hearth_file_read_digest(struct hearth_store_file *source)
 	source->digest_bytes = bytes + 1;
 }
 
-/* One folio, with the file read ahead as for a program that reads it in order. */
+/*
+ * One folio, with the file read ahead as for a program that reads it in order.
+ *
+ * Readahead gives up where memory is short, and so do we: a read that insists
+ * would have the kernel kill somebody, for weights that can be read later.
+ */
 static struct folio *hearth_file_get_folio(struct file *file, struct file_ra_state *ra,
 					   pgoff_t index, unsigned int left)
 {
 	struct address_space *mapping = file->f_mapping;
-	struct folio *folio;
+	struct folio *folio = filemap_get_folio(mapping, index);
+	int tries;
 
-	folio = filemap_get_folio(mapping, index);
-	if (IS_ERR(folio)) {
+	if (!IS_ERR(folio) && folio_test_readahead(folio))
+		page_cache_async_readahead(mapping, ra, file, folio, left);
+
+	for (tries = 0; IS_ERR(folio) && tries < HEARTH_READ_TRIES; tries++) {
 		/* In order, wherever we begin. */
 		ra->prev_pos = ((loff_t)index << PAGE_SHIFT) - 1;
-		page_cache_sync_readahead(mapping, ra, file, index, left);
-	} else {
-		if (folio_test_readahead(folio))
-			page_cache_async_readahead(mapping, ra, file, folio, left);
-		folio_put(folio);
+		page_cache_sync_readahead(mapping, ra, file, index, tries ? 1 : left);
+		folio = filemap_get_folio(mapping, index);
 	}
+	if (IS_ERR(folio))
+		return ERR_PTR(-ENOMEM);
+
+	folio_put(folio);
 	return read_mapping_folio(mapping, index, file);
 }
 
