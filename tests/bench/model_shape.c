@@ -13,8 +13,8 @@ const struct model_shape model_shapes[] = {
 	/* Small enough for a test, larger than the 32 MiB that it allows for a copy. */
 	{ "test-100m", "test 100M", "llama", 1024, 4096, 6, 16, 4, 4000, 2048,
 	  10000, 1e-5f, false, false, false },
-	/* The vocabulary of a large model, and a hundredth of its weights. */
-	{ "phone-40m", "phone 40M", "llama", 512, 1376, 8, 8, 8, 32000, 2048,
+	/* Vocabulary and layers of a 7B model, and a hundredth of its weights. */
+	{ "deep-40m", "deep 40M", "llama", 256, 1536, 32, 4, 4, 32000, 2048,
 	  10000, 1e-5f, false, false, false },
 	{ "tinyllama-1.1b", "TinyLlama 1.1B", "llama", 2048, 5632, 22, 32, 4, 32000, 2048,
 	  10000, 1e-5f, false, false, false },
