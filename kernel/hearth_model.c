@@ -561,7 +561,7 @@ static bool hearth_model_in_flight(const struct hearth_model *model)
 	for (i = 0; i < model->num_bos; i++) {
 		struct hearth_store *store = model->bos[i].store;
 
-		if (store && hearth_keep_resident(store) && !hearth_store_droppable(store))
+		if (store && hearth_keep_resident(store) && hearth_store_in_use(store))
 			return true;
 	}
 	return false;
