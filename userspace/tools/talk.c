@@ -5,6 +5,8 @@
  * again.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,10 +33,53 @@ struct talk {
 
 static volatile sig_atomic_t interrupted;
 
+/* Wakes whoever waits for a line: the signal may come before the wait, or to another thread. */
+static int wake[2] = { -1, -1 };
+
 static void interrupt(int signal)
 {
+	int error = errno;
+
 	(void)signal;
 	interrupted = 1;
+	/* full: it wakes already */
+	if (write(wake[1], "", 1) < 0)
+		errno = error;
+}
+
+/* Ctrl-C ends an answer or a line from here on, not the program. */
+static int catch_interrupts(void)
+{
+	if (pipe2(wake, O_CLOEXEC | O_NONBLOCK))
+		return fail("no pipe for ctrl-C");
+	sigaction(SIGINT, &(struct sigaction){ .sa_handler = interrupt, .sa_flags = SA_RESTART }, NULL);
+	return 0;
+}
+
+static void release_interrupts(void)
+{
+	signal(SIGINT, SIG_DFL);
+	close(wake[0]);
+	close(wake[1]);
+}
+
+/* Until the terminal has a line or its end, or ctrl-C: false. */
+static bool wait_for_line(void)
+{
+	struct pollfd p[] = { { .fd = STDIN_FILENO, .events = POLLIN },
+			      { .fd = wake[0], .events = POLLIN } };
+	char drop[16];
+
+	do {
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (!p[1].revents)
+			return true;
+		/* maybe of a ctrl-C that ended the answer */
+		while (read(wake[0], drop, sizeof(drop)) > 0)
+			;
+	} while (!interrupted);
+	return false;
 }
 
 static int no_memory(void)
@@ -198,17 +243,19 @@ static ssize_t read_line(bool tty, const char *prompt, char **line, size_t *cap)
 {
 	ssize_t n;
 
-	do {
+	for (;;) {
 		interrupted = 0;
 		if (tty)
 			fputs(prompt, stderr);
-		n = getline(line, cap, stdin);
-		if (n >= 0)
+		if (!tty || wait_for_line()) {
+			n = getline(line, cap, stdin);
 			break;
-		clearerr(stdin);
-		if (tty)
-			fputs(interrupted ? "\n(ctrl-D ends)\n" : "\n", stderr);
-	} while (interrupted);
+		}
+		if (interrupted)
+			fputs("\n(ctrl-D ends)\n", stderr);
+	}
+	if (n < 0 && tty)
+		fputs("\n", stderr);
 	while (n > 0 && ((*line)[n - 1] == '\n' || (*line)[n - 1] == '\r'))
 		(*line)[--n] = '\0';
 	return n;
@@ -248,9 +295,8 @@ static int converse(struct talk *t)
 	char *question;
 	int ret = 0;
 
-	/* without SA_RESTART: ctrl-C must also end the wait for a line */
-	if (tty)
-		sigaction(SIGINT, &(struct sigaction){ .sa_handler = interrupt }, NULL);
+	if (tty && catch_interrupts())
+		return 1;
 	while (!ret && (question = read_question(tty))) {
 		if (question[strspn(question, " \t")])
 			ret = turn(t, question);
@@ -258,7 +304,7 @@ static int converse(struct talk *t)
 			free(question);
 	}
 	if (tty)
-		signal(SIGINT, SIG_DFL);
+		release_interrupts();
 	return ret;
 }
 
