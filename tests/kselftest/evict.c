@@ -266,7 +266,7 @@ TEST_F_TIMEOUT(evict, killed_at_any_point, KILL_SECONDS)
 	ASSERT_EQ(one_life(), 0);
 	longest = rig_now_ns() - start;
 	longest = longest < KILL_NAP_NS ? KILL_NAP_NS : longest;
-	longest = longest > 10 * KILL_NAP_NS ? 10 * KILL_NAP_NS : longest;
+	longest = longest > 5 * KILL_NAP_NS ? 5 * KILL_NAP_NS : longest;
 	start = rig_now_ns();
 	for (i = 0; i < KILLS; i++) {
 		fflush(stdout);
