@@ -13,58 +13,25 @@
 
 #include <cmocka.h>
 
+#include "file_tree.h"
 #include "hearth.h"
 #include "runtime/system_memory.h"
-
-static char root[64];
-
-static int make_root(void **state)
-{
-	snprintf(root, sizeof(root), "/tmp/system-memory-XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_root(void **state)
-{
-	char command[96];
-
-	snprintf(command, sizeof(command), "rm -r %s", root);
-	return system(command);
-}
-
-/* Write a file below the root, with the folders that it needs. */
-static void put(const char *path, const char *text)
-{
-	char full[256];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s%s", root, path);
-	for (char *p = strchr(full + strlen(root) + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(full, 0777);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 static void put_group(const char *group, const char *max, const char *current, const char *stat)
 {
 	char path[256];
 
 	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.max", group);
-	put(path, max);
+	file_tree_put(path, max);
 	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.current", group);
-	put(path, current);
+	file_tree_put(path, current);
 	snprintf(path, sizeof(path), "/sys/fs/cgroup%s/memory.stat", group);
-	put(path, stat);
+	file_tree_put(path, stat);
 }
 
 static void put_meminfo(void)
 {
-	put("/proc/meminfo",
+	file_tree_put("/proc/meminfo",
 	    "MemTotal:       12000 kB\nMemFree:         1000 kB\nMemAvailable:    8000 kB\n");
 }
 
@@ -73,7 +40,7 @@ static void meminfo_is_in_bytes(void **state)
 	struct hearth_system_memory m;
 
 	put_meminfo();
-	assert_int_equal(hearth_system_memory_read(root, &m), 0);
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), 0);
 	assert_int_equal(m.total, 12000 * 1024);
 	assert_int_equal(m.free, 1000 * 1024);
 	assert_int_equal(m.available, 8000 * 1024);
@@ -84,13 +51,13 @@ static void meminfo_without_a_line_is_refused(void **state)
 {
 	struct hearth_system_memory m;
 
-	assert_int_equal(hearth_system_memory_read(root, &m), -EIO);
-	put("/proc/meminfo", "MemTotal: 12000 kB\nMemFree: 1000 kB\nMemAvailable: much kB\n");
-	assert_int_equal(hearth_system_memory_read(root, &m), -EIO);
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), -EIO);
+	file_tree_put("/proc/meminfo", "MemTotal: 12000 kB\nMemFree: 1000 kB\nMemAvailable: much kB\n");
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), -EIO);
 	assert_non_null(strstr(hearth_errmsg(), "MemAvailable"));
 	/* times 1024 it exceeds 64 bits */
-	put("/proc/meminfo", "MemTotal: 18446744073709551615 kB\n");
-	assert_int_equal(hearth_system_memory_read(root, &m), -EIO);
+	file_tree_put("/proc/meminfo", "MemTotal: 18446744073709551615 kB\n");
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), -EIO);
 }
 
 static void the_tightest_group_limits(void **state)
@@ -98,11 +65,11 @@ static void the_tightest_group_limits(void **state)
 	struct hearth_system_memory m;
 
 	put_meminfo();
-	put("/proc/self/cgroup", "1:name=x:/old\n0::/app/chat\n");
+	file_tree_put("/proc/self/cgroup", "1:name=x:/old\n0::/app/chat\n");
 	put_group("", "9000000", "100", "inactive_file 0\nactive_file 0\n");
 	put_group("/app", "5000000", "4000000", "active_file 500000\ninactive_file 700000\n");
 	put_group("/app/chat", "max", "3000000", "inactive_file 1\n");
-	assert_int_equal(hearth_system_memory_read(root, &m), 0);
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), 0);
 	assert_true(m.limited);
 	assert_int_equal(m.limit, 5000000);
 	assert_int_equal(m.used, 4000000);
@@ -114,9 +81,9 @@ static void the_root_group_is_looked_at(void **state)
 	struct hearth_system_memory m;
 
 	put_meminfo();
-	put("/proc/self/cgroup", "0::/\n");
+	file_tree_put("/proc/self/cgroup", "0::/\n");
 	put_group("", "7000", "1000", "");
-	assert_int_equal(hearth_system_memory_read(root, &m), 0);
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), 0);
 	assert_true(m.limited);
 	assert_int_equal(m.limit, 7000);
 	assert_int_equal(m.cache, 0);
@@ -127,9 +94,9 @@ static void groups_of_version_1_do_not_limit(void **state)
 	struct hearth_system_memory m;
 
 	put_meminfo();
-	put("/proc/self/cgroup", "4:memory:/app\n");
+	file_tree_put("/proc/self/cgroup", "4:memory:/app\n");
 	put_group("/app", "7000", "1000", "");
-	assert_int_equal(hearth_system_memory_read(root, &m), 0);
+	assert_int_equal(hearth_system_memory_read(file_tree, &m), 0);
 	assert_false(m.limited);
 }
 
@@ -141,7 +108,7 @@ static void this_system_has_memory(void **state)
 	assert_true(m.total >= m.available && m.total >= m.free && m.total);
 }
 
-#define with_root(TEST) cmocka_unit_test_setup_teardown(TEST, make_root, remove_root)
+#define with_root(TEST) cmocka_unit_test_setup_teardown(TEST, file_tree_make, file_tree_remove)
 
 int main(void)
 {

@@ -12,40 +12,8 @@
 
 #include <cmocka.h>
 
+#include "file_tree.h"
 #include "tools/usage.h"
-
-static char proc[64];
-
-static int make_proc(void **state)
-{
-	snprintf(proc, sizeof(proc), "/tmp/usage-XXXXXX");
-	return mkdtemp(proc) ? 0 : -1;
-}
-
-static int remove_proc(void **state)
-{
-	char command[96];
-
-	snprintf(command, sizeof(command), "rm -r %s", proc);
-	return system(command);
-}
-
-static void put(const char *path, const char *text)
-{
-	char full[256];
-	FILE *f;
-
-	snprintf(full, sizeof(full), "%s/%s", proc, path);
-	for (char *p = strchr(full + strlen(proc) + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = '\0';
-		mkdir(full, 0777);
-		*p = '/';
-	}
-	f = fopen(full, "w");
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-}
 
 #define OURS	"pos:\t0\ndrm-driver:\thearth\ndrm-client-id:\t7\ndrm-engine-npu:\t1500000 ns\n"	\
 		"drm-engine-capacity-npu:\t16\ndrm-total-memory:\t12 KiB\ndrm-shared-memory:\t4 KiB\n"	\
@@ -56,11 +24,11 @@ static void clients_are_read(void **state)
 {
 	struct usage u[4];
 
-	put("12/comm", "a\tphone\n");
-	put("12/fdinfo/3", OURS);
-	put("12/fdinfo/1", "pos:\t0\nflags:\t02\n");
-	put("self/fdinfo/3", OURS);
-	assert_int_equal(usage_read(proc, u, 4), 1);
+	file_tree_put("12/comm", "a\tphone\n");
+	file_tree_put("12/fdinfo/3", OURS);
+	file_tree_put("12/fdinfo/1", "pos:\t0\nflags:\t02\n");
+	file_tree_put("self/fdinfo/3", OURS);
+	assert_int_equal(usage_read(file_tree, u, 4), 1);
 	assert_int_equal(u[0].pid, 12);
 	assert_int_equal(u[0].client, 7);
 	assert_int_equal(u[0].busy_ns, 1500000);
@@ -77,27 +45,27 @@ static void a_client_counts_once(void **state)
 {
 	struct usage u[4];
 
-	put("12/fdinfo/3", OURS);
-	put("12/fdinfo/4", OURS);
-	put("13/fdinfo/3", "drm-driver:\thearth\ndrm-client-id:\t8\n");
-	assert_int_equal(usage_read(proc, u, 4), 2);
+	file_tree_put("12/fdinfo/3", OURS);
+	file_tree_put("12/fdinfo/4", OURS);
+	file_tree_put("13/fdinfo/3", "drm-driver:\thearth\ndrm-client-id:\t8\n");
+	assert_int_equal(usage_read(file_tree, u, 4), 2);
 	assert_string_equal(u[0].command, "?");
 	/* no more than there is room for */
-	assert_int_equal(usage_read(proc, u, 1), 1);
+	assert_int_equal(usage_read(file_tree, u, 1), 1);
 }
 
 static void other_drivers_are_left_out(void **state)
 {
 	struct usage u[4];
 
-	put("12/fdinfo/3", "drm-driver:\ti915\ndrm-client-id:\t7\ndrm-engine-npu:\t5 ns\n");
-	put("12/fdinfo/4", "drm-client-id:\t7\n");
-	put("12/fdinfo/5", "drm-driver");
-	assert_int_equal(usage_read(proc, u, 4), 0);
+	file_tree_put("12/fdinfo/3", "drm-driver:\ti915\ndrm-client-id:\t7\ndrm-engine-npu:\t5 ns\n");
+	file_tree_put("12/fdinfo/4", "drm-client-id:\t7\n");
+	file_tree_put("12/fdinfo/5", "drm-driver");
+	assert_int_equal(usage_read(file_tree, u, 4), 0);
 	assert_int_equal(usage_read("/nonexistent", u, 4), 0);
 }
 
-#define with_proc(TEST) cmocka_unit_test_setup_teardown(TEST, make_proc, remove_proc)
+#define with_proc(TEST) cmocka_unit_test_setup_teardown(TEST, file_tree_make, file_tree_remove)
 
 int main(void)
 {
