@@ -69,6 +69,9 @@ static bool inject_now(struct npu *npu, int kind, char *answer, size_t bytes)
 	case NPU_INJECT_LOG:
 		npu_fw_log(npu);
 		break;
+	case NPU_INJECT_LATE_IRQ:
+		vfu_irq_trigger(&npu->vfu.irqs, 0);
+		break;
 	default:
 		return false;
 	}

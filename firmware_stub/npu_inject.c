@@ -25,6 +25,7 @@ static const struct {
 	[NPU_INJECT_SLOW] = { "slow", true },
 	[NPU_INJECT_CRASH] = { "crash", false },
 	[NPU_INJECT_LOG] = { "log", false },
+	[NPU_INJECT_LATE_IRQ] = { "late-irq", false },
 };
 
 void npu_inject_init(struct npu_inject *inj)

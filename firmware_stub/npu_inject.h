@@ -29,6 +29,7 @@ enum npu_injection {
 	NPU_INJECT_SLOW,		/* a delay before each command, until clear */
 	NPU_INJECT_CRASH,		/* firmware dies at once; never armed */
 	NPU_INJECT_LOG,			/* a LOG event at once; never armed */
+	NPU_INJECT_LATE_IRQ,		/* an interrupt at once, asleep or not; never armed */
 	NPU_INJECT_COUNT,
 };
 

@@ -25,6 +25,7 @@ void hearth_device_gone(struct hearth_device *hdev)
 
 void hearth_irq_enable(struct hearth_device *hdev)
 {
+	WRITE_ONCE(hdev->irqs_on, true);
 	hearth_write(hdev, HEARTH_REG_IRQ_STATUS, HEARTH_IRQ_ALL);
 	hearth_write(hdev, HEARTH_REG_IRQ_ENABLE, HEARTH_IRQ_ALL);
 }
@@ -36,6 +37,8 @@ void hearth_irq_disable(struct hearth_device *hdev)
 	hearth_write(hdev, HEARTH_REG_IRQ_ENABLE, 0);
 	/* The write may be under way; after the read no interrupt is new. */
 	hearth_read(hdev, HEARTH_REG_STATUS);
+	/* What still arrives after this is served by nobody. */
+	WRITE_ONCE(hdev->irqs_on, false);
 	for (i = 0; i < hdev->num_irqs; i++)
 		synchronize_irq(hdev->irqs[i]);
 }
@@ -78,7 +81,8 @@ static irqreturn_t hearth_irq_thread(int irq, void *arg)
 
 	if (!drm_dev_enter(&hdev->base, &idx))
 		return IRQ_NONE;
-	hearth_irq_serve(hdev);
+	if (READ_ONCE(hdev->irqs_on))
+		hearth_irq_serve(hdev);
 	drm_dev_exit(idx);
 	return IRQ_HANDLED;
 }

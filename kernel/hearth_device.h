@@ -93,6 +93,12 @@ struct hearth_device {
 
 	/** @num_irqs: One or two. */
 	unsigned int num_irqs;
+	/**
+	 * @irqs_on: Between hearth_irq_enable() and hearth_irq_disable(). A
+	 * message that arrives later finds a device that sleeps and reads all
+	 * ones, which is not one that is gone.
+	 */
+	bool irqs_on;
 
 	/** @caps: Capabilities. */
 	struct hearth_caps caps;

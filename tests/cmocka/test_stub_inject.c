@@ -217,6 +217,19 @@ static void test_partial_write(void **state)
 	expect_healthy(h, 0);
 }
 
+/* There is nothing to see for who comes. */
+static void test_late_irq(void **state)
+{
+	struct host *h = *state;
+
+	while (client_wait_irq(&h->c, 0, 0))
+		;
+	inject(h, "late-irq");
+	assert_true(client_wait_irq(&h->c, 0, 1000));
+	assert_int_equal(h->fw_page->event_insert, h->event_extract);
+	expect_healthy(h, 0);
+}
+
 static void test_lost_irq(void **state)
 {
 	struct host *h = *state;
@@ -413,6 +426,7 @@ int main(void)
 		UP(test_bad_event_index),
 		UP(test_garbage_event),
 		UP(test_partial_write),
+		UP(test_late_irq),
 		UP(test_lost_irq),
 		UP(test_mmu_fault),
 		START(test_boot_fail),

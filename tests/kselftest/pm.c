@@ -72,6 +72,63 @@ TEST_F(pm, the_firmware_sleeps_too)
 	EXPECT_NE(rig_stat("status"), 2);
 }
 
+/* Of the NPU, on all CPUs: "28:  3  9  PCI-MSI-0000:01:00.0  0-edge  0000:01:00.0". */
+static int64_t interrupts(void)
+{
+	char path[160], line[512], *name, *p, *end;
+	int64_t count = 0;
+	FILE *f;
+
+	if (rig_sysfs(path, sizeof(path), ""))
+		return -ENODEV;
+	path[strlen(path) - 1] = 0;
+	name = strrchr(path, '/') + 1;
+	f = fopen("/proc/interrupts", "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strstr(line, name) || !(end = strchr(line, ':')))
+			continue;
+		do {
+			p = end + (*end == ':');
+			count += strtoll(p, &end, 10);
+		} while (end != p);
+	}
+	if (f)
+		fclose(f);
+	return count;
+}
+
+/* An interrupt may be under way for long: a device that sleeps is not gone. */
+TEST_F(pm, sleeps_through_a_late_interrupt)
+{
+	int64_t before;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		EXPECT_EQ(rig_copy_works(&self->ctx, i), 0);
+		EXPECT_TRUE(ASLEEP);
+		before = interrupts();
+		if (npu_inject("late-irq"))
+			SKIP("no control channel to the NPU");
+		EXPECT_TRUE(RIG_UNTIL(interrupts() > before, 10));
+		EXPECT_TRUE(status_is("suspended"));
+	}
+	EXPECT_EQ(rig_copy_works(&self->ctx, i), 0);
+}
+
+/* The same on the way to sleep, and on the way back. */
+TEST_F(pm, late_interrupts_at_any_time)
+{
+	int i;
+
+	if (npu_inject("late-irq"))
+		SKIP("no control channel to the NPU");
+	for (i = 0; i < 40; i++) {
+		while (!status_is("suspended"))
+			ASSERT_EQ(npu_inject("late-irq"), 0);
+		ASSERT_EQ(rig_copy_works(&self->ctx, i), 0);
+	}
+}
+
 TEST_F(pm, awake_while_it_works)
 {
 	int i;
