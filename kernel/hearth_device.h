@@ -25,6 +25,7 @@
 #include "hearth_vm.h"
 
 struct device;
+struct hearth_client;
 struct hearth_device;
 struct hearth_fw;
 struct hearth_slots;
@@ -209,6 +210,9 @@ struct hearth_file {
 
 	/** @retired_ns: Engine time of queues that are gone. */
 	atomic64_t retired_ns;
+
+	/** @client: What its jobs had to wait for; shared with its address spaces. */
+	struct hearth_client *client;
 
 	/** @account: Of the user who opened it; holds it. */
 	struct hearth_account *account;

@@ -111,10 +111,9 @@ static int hearth_open(struct drm_device *drm, struct drm_file *file)
 	if (!hfile)
 		return -ENOMEM;
 	hfile->account = hearth_account_get(&hdev->budget, current_euid());
-	if (!hfile->account) {
-		kfree(hfile);
-		return -ENOMEM;
-	}
+	hfile->client = hearth_client_alloc();
+	if (!hfile->account || !hfile->client)
+		goto err_free;
 	hfile->hdev = hdev;
 	xa_init_flags(&hfile->models, XA_FLAGS_ALLOC1);
 	xa_init_flags(&hfile->queues, XA_FLAGS_ALLOC1);
@@ -122,6 +121,13 @@ static int hearth_open(struct drm_device *drm, struct drm_file *file)
 	file->driver_priv = hfile;
 	atomic_inc(&hdev->count.files);
 	return 0;
+
+err_free:
+	hearth_client_put(hfile->client);
+	if (hfile->account)
+		hearth_account_put(hfile->account);
+	kfree(hfile);
+	return -ENOMEM;
 }
 
 static void hearth_postclose(struct drm_device *drm, struct drm_file *file)
@@ -132,6 +138,7 @@ static void hearth_postclose(struct drm_device *drm, struct drm_file *file)
 	hearth_vm_file_close(hfile);
 	hearth_model_file_close(hfile);
 	hearth_account_put(hfile->account);
+	hearth_client_put(hfile->client);
 	atomic_dec(&hfile->hdev->count.files);
 	kfree(hfile);
 }

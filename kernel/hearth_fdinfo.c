@@ -88,6 +88,15 @@ static void hearth_fdinfo_memory(struct drm_printer *p, struct drm_file *file)
 	drm_printf(p, "hearth-proportional-memory:\t%llu KiB\n", info.proportional >> 10);
 }
 
+static void hearth_fdinfo_restores(struct drm_printer *p, const struct hearth_client *client)
+{
+	drm_printf(p, "hearth-restores:\t%lld\n", (s64)atomic64_read(&client->restores));
+	drm_printf(p, "hearth-restored-memory:\t%lld KiB\n",
+		   (s64)atomic64_read(&client->restored_bytes) >> 10);
+	drm_printf(p, "hearth-restored-time:\t%lld ns\n",
+		   (s64)atomic64_read(&client->restored_ns));
+}
+
 void hearth_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 {
 	struct hearth_file *hfile = to_hearth_file(file);
@@ -95,4 +104,5 @@ void hearth_show_fdinfo(struct drm_printer *p, struct drm_file *file)
 	drm_printf(p, "drm-engine-npu:\t%llu ns\n", hearth_fdinfo_engine_ns(hfile));
 	drm_printf(p, "drm-engine-capacity-npu:\t%u\n", hfile->hdev->caps.slots);
 	hearth_fdinfo_memory(p, file);
+	hearth_fdinfo_restores(p, hfile->client);
 }

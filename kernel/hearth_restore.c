@@ -27,6 +27,46 @@ static unsigned long hearth_restore_timeout(void)
 	return msecs_to_jiffies(max(READ_ONCE(restore_timeout_ms), 1U));
 }
 
+struct hearth_client *hearth_client_alloc(void)
+{
+	struct hearth_client *client = kzalloc(sizeof(*client), GFP_KERNEL);
+
+	if (client)
+		kref_init(&client->refs);
+	return client;
+}
+
+struct hearth_client *hearth_client_get(struct hearth_client *client)
+{
+	kref_get(&client->refs);
+	return client;
+}
+
+static void hearth_client_release(struct kref *refs)
+{
+	kfree(container_of(refs, struct hearth_client, refs));
+}
+
+void hearth_client_put(struct hearth_client *client)
+{
+	if (client)
+		kref_put(&client->refs, hearth_client_release);
+}
+
+/* Who began it caused it; those who came to want the same got it for nothing. */
+static void hearth_restore_bill_locked(struct hearth_restore *restore, u64 ns)
+{
+	struct hearth_client *client = restore->client;
+
+	if (!client)
+		return;
+	restore->client = NULL;
+	atomic64_inc(&client->restores);
+	atomic64_add(restore->bytes, &client->restored_bytes);
+	atomic64_add(ns, &client->restored_ns);
+	hearth_client_put(client);
+}
+
 /* The caller signals what it gets, and puts it. */
 static struct dma_fence *hearth_restore_end_locked(struct hearth_store *store, int error)
 {
@@ -50,6 +90,7 @@ static struct dma_fence *hearth_restore_end_locked(struct hearth_store *store, i
 	store->stats.restores++;
 	store->stats.restored_bytes += restore->bytes;
 	store->stats.restored_ns += ns;
+	hearth_restore_bill_locked(restore, ns);
 	/* Swapped memory, or none yet, tells nothing about the speed of files. */
 	if (hearth_keep_is_file(store))
 		hearth_reclaim_restored(store->hdev, restore->bytes, ns);
@@ -226,7 +267,8 @@ static bool hearth_restore_is_needed(struct hearth_store *store, u32 first, u32 
 }
 
 /* Allocates nothing and cannot wait: for submits and for the scheduler. */
-static int hearth_restore_begin_locked(struct hearth_store *store, u32 first, u32 count)
+static int hearth_restore_begin_locked(struct hearth_store *store, u32 first, u32 count,
+				       struct hearth_client *client)
 {
 	struct hearth_restore *restore = &store->restore;
 	u32 i;
@@ -240,6 +282,7 @@ static int hearth_restore_begin_locked(struct hearth_store *store, u32 first, u3
 			return -ENOMEM;
 		swap(restore->fence, restore->spare);
 		hearth_fence_init(restore->fence, restore->context, ++restore->seqno);
+		restore->client = client ? hearth_client_get(client) : NULL;
 		restore->started = ktime_get();
 		restore->bytes = 0;
 		restore->watched = restore->progress;
@@ -255,7 +298,8 @@ static int hearth_restore_begin_locked(struct hearth_store *store, u32 first, u3
 }
 
 /* Begins what is needed; the fence with a reference, NULL if all is resident. */
-static struct dma_fence *hearth_restore_begin(struct hearth_store *store, u32 first, u32 count)
+static struct dma_fence *hearth_restore_begin(struct hearth_store *store, u32 first, u32 count,
+					      struct hearth_client *client)
 {
 	struct dma_fence *fence = NULL;
 	int ret = 0;
@@ -265,7 +309,7 @@ static struct dma_fence *hearth_restore_begin(struct hearth_store *store, u32 fi
 
 	spin_lock(&store->lock);
 	if (hearth_restore_is_needed(store, first, count)) {
-		ret = hearth_restore_begin_locked(store, first, count);
+		ret = hearth_restore_begin_locked(store, first, count, client);
 		if (!ret)
 			fence = dma_fence_get(store->restore.fence);
 	}
@@ -281,7 +325,7 @@ int hearth_restore_range(struct hearth_store *store, u32 first, u32 count)
 	ret = hearth_restore_add_spare(store);
 	if (ret)
 		return ret;
-	fence = hearth_restore_begin(store, first, count);
+	fence = hearth_restore_begin(store, first, count, NULL);
 	if (IS_ERR_OR_NULL(fence))
 		return PTR_ERR_OR_ZERO(fence);
 
@@ -303,7 +347,7 @@ struct dma_fence *hearth_restore_vm_fence(struct hearth_vm *vm)
 
 	spin_lock(&vm->maps_lock);
 	list_for_each_entry(map, &vm->maps, vm_node) {
-		fence = hearth_restore_begin(map->store, map->first, map->count);
+		fence = hearth_restore_begin(map->store, map->first, map->count, vm->client);
 		if (IS_ERR(fence)) {
 			dma_fence_put(first);
 			first = fence;

@@ -16,6 +16,7 @@
 #ifndef __HEARTH_STORE_H__
 #define __HEARTH_STORE_H__
 
+#include <linux/atomic.h>
 #include <linux/dma-direction.h>
 #include <linux/kref.h>
 #include <linux/ktime.h>
@@ -139,6 +140,25 @@ struct hearth_store_ops {
 };
 
 /**
+ * struct hearth_client - what a client's jobs had to wait for
+ *
+ * Address spaces and restores hold it; they may outlive the client's file.
+ */
+struct hearth_client {
+	/** @refs: The file, its address spaces, the restores that they began. */
+	struct kref refs;
+
+	/** @restores: Restores that its jobs began and that ended. */
+	atomic64_t restores;
+
+	/** @restored_bytes: What they read. */
+	atomic64_t restored_bytes;
+
+	/** @restored_ns: How long they took. */
+	atomic64_t restored_ns;
+};
+
+/**
  * struct hearth_restore - the one restore of a store that may be under way
  *
  * All under hearth_store.lock.
@@ -155,6 +175,9 @@ struct hearth_restore {
 
 	/** @seqno: Number of the last one. */
 	u64 seqno;
+
+	/** @client: Whose job began it, with a reference; NULL if none did. */
+	struct hearth_client *client;
 
 	/** @started: When it began. */
 	ktime_t started;
@@ -457,6 +480,10 @@ unsigned int hearth_extent_choose_from_locked(struct hearth_store *store, u32 *i
 					      unsigned int max, u32 first);
 
 /* hearth_restore.c */
+struct hearth_client *hearth_client_alloc(void);
+struct hearth_client *hearth_client_get(struct hearth_client *client);
+/* Any context; NULL is nobody. */
+void hearth_client_put(struct hearth_client *client);
 void hearth_restore_init(struct hearth_store *store);
 void hearth_restore_fini(struct hearth_store *store);
 /* Makes @count extents from @first resident, and waits. The restore's error. */

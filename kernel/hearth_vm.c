@@ -58,6 +58,7 @@ static void hearth_vm_destroy(struct hearth_vm *vm)
 
 	ida_free(&hdev->mm.ctx_ida, vm->ctx);
 	mutex_destroy(&vm->bindq_lock);
+	hearth_client_put(vm->client);
 	atomic_dec(&hdev->mm.nr_vms);
 	/* Frees it, unless an eviction has just found it. */
 	drm_gpuvm_put(&vm->base);
@@ -132,14 +133,15 @@ static void hearth_vm_init_gpuvm(struct hearth_vm *vm, struct drm_gem_object *re
 	drm_gem_object_put(resv_obj);
 }
 
-static struct hearth_vm *hearth_vm_alloc(struct hearth_device *hdev)
+static struct hearth_vm *hearth_vm_alloc(struct hearth_file *hfile)
 {
 	struct hearth_vm *vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 
 	if (!vm)
 		return NULL;
 
-	vm->hdev = hdev;
+	vm->hdev = hfile->hdev;
+	vm->client = hearth_client_get(hfile->client);
 	kref_init(&vm->refs);
 	mutex_init(&vm->op_lock);
 	mutex_init(&vm->bindq_lock);
@@ -162,13 +164,14 @@ static void hearth_vm_add(struct hearth_vm *vm)
 	mutex_unlock(&mm->lock);
 }
 
-static struct hearth_vm *hearth_vm_create(struct hearth_device *hdev)
+static struct hearth_vm *hearth_vm_create(struct hearth_file *hfile)
 {
+	struct hearth_device *hdev = hfile->hdev;
 	struct drm_gem_object *resv_obj;
 	struct hearth_vm *vm;
 	int ret;
 
-	vm = hearth_vm_alloc(hdev);
+	vm = hearth_vm_alloc(hfile);
 	if (!vm)
 		return ERR_PTR(-ENOMEM);
 
@@ -195,6 +198,7 @@ err_fini_mmu:
 err_free_ctx:
 	ida_free(&hdev->mm.ctx_ida, vm->ctx);
 err_free:
+	hearth_client_put(vm->client);
 	kfree(vm);
 	return ERR_PTR(ret);
 }
@@ -363,7 +367,7 @@ int hearth_ioctl_vm_create(struct drm_device *drm, void *data, struct drm_file *
 	if (!drm_dev_enter(drm, &idx))
 		return -ENODEV;
 
-	vm = hearth_vm_create(to_hearth_device(drm));
+	vm = hearth_vm_create(hfile);
 	if (IS_ERR(vm)) {
 		ret = PTR_ERR(vm);
 		goto out_exit;

@@ -32,6 +32,7 @@ struct drm_file;
 struct drm_sched_job;
 struct hearth_bind_op;
 struct hearth_bind_queue;
+struct hearth_client;
 struct hearth_device;
 struct hearth_file;
 
@@ -68,6 +69,9 @@ struct hearth_vm {
 
 	/** @hdev: Device. */
 	struct hearth_device *hdev;
+
+	/** @client: Whose it is, for what its jobs have read; with a reference. */
+	struct hearth_client *client;
 
 	/** @ctx: Context id in the firmware. Immutable. */
 	u32 ctx;

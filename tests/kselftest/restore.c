@@ -138,7 +138,47 @@ TEST_F(restore, nobody_else_waits)
 	EXPECT_TRUE(weights_are(w, SEED));
 }
 
-/* Both want it, one restore serves them. */
+static int64_t restored(const struct weights *w, const char *what)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "hearth-%s", what);
+	return npu_fdinfo(w->ctx.fd, key);
+}
+
+/* A client is told what its own jobs had to wait for, and only that. */
+TEST_F(restore, told_to_who_caused_it)
+{
+	struct weights *w = &self->w, other;
+	int64_t ns;
+
+	EXPECT_EQ(restored(w, "restores"), 1);
+	EXPECT_EQ(restored(w, "restored-memory"), (int64_t)PAGES);
+	ns = restored(w, "restored-time");
+	EXPECT_GT(ns, 0);
+
+	/* It finds all there. */
+	ASSERT_EQ(weights_open(&other, PATH), 0);
+	EXPECT_EQ(weights_run(&other), 0);
+	EXPECT_EQ(restored(&other, "restores"), 0);
+	EXPECT_EQ(restored(&other, "restored-memory"), 0);
+	EXPECT_EQ(restored(&other, "restored-time"), 0);
+
+	/* And this time one extent is missing. */
+	ASSERT_EQ(weights_evict(1), 0);
+	EXPECT_EQ(weights_run(&other), 0);
+	EXPECT_EQ(restored(&other, "restores"), 1);
+	EXPECT_EQ(restored(&other, "restored-memory"), (int64_t)WEIGHTS_EXTENT);
+	EXPECT_GT(restored(&other, "restored-time"), 0);
+	EXPECT_EQ(restored(w, "restores"), 1);
+	EXPECT_EQ(restored(w, "restored-memory"), (int64_t)PAGES);
+	EXPECT_EQ(restored(w, "restored-time"), ns);
+	EXPECT_EQ(restored(w, "restored-time") + restored(&other, "restored-time"),
+		  weights_stat("ns"));
+	weights_close(&other);
+}
+
+/* Both want it, one restore serves them, and is told to the first. */
 TEST_F(restore, two_clients_one_restore)
 {
 	struct weights *w = &self->w, second;
@@ -155,6 +195,8 @@ TEST_F(restore, two_clients_one_restore)
 	EXPECT_TRUE(weights_are(w, SEED));
 	EXPECT_TRUE(weights_are(&second, SEED));
 	EXPECT_EQ(weights_stat("restores"), restores + 1);
+	EXPECT_EQ(restored(w, "restores"), 2);
+	EXPECT_EQ(restored(&second, "restores"), 0);
 	weights_close(&second);
 }
 
