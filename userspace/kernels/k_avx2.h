@@ -10,10 +10,12 @@
 /* Byte @i of each lane's four. */
 HK_INLINE __m256 unsigned_byte(__m256i lanes, const int i)
 {
-	lanes = i < 3 ? _mm256_and_si256(_mm256_srli_epi32(lanes, 8 * i),
-					 _mm256_set1_epi32(255)) :
-			_mm256_srli_epi32(lanes, 24);
-	return _mm256_cvtepi32_ps(lanes);
+	const __m256i byte = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		(char)i, -1, -1, -1, (char)(i + 4), -1, -1, -1,
+		(char)(i + 8), -1, -1, -1, (char)(i + 12), -1, -1, -1));
+
+	return _mm256_cvtepi32_ps(i < 3 ? _mm256_shuffle_epi8(lanes, byte) :
+					  _mm256_srli_epi32(lanes, 24));
 }
 
 HK_INLINE __m256 signed_byte(__m256i lanes, int i)
@@ -23,15 +25,15 @@ HK_INLINE __m256 signed_byte(__m256i lanes, int i)
 
 /*
  * Eight scales and eight minima of 6 bits, 12 bytes of each row, to a byte each:
- * the steps of hk_spread_k_scales() on three words per lane.
+ * the steps of hk_spread_k_scales() on three words per lane. Returns the word
+ * before them, the two f16.
  */
-HK_INLINE void spread_k_scales(__m256i to[4], const struct rows8 *w)
+HK_INLINE __m256i spread_k_scales(__m256i to[4], const struct rows8 *w)
 {
 	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
 	const __m256i two = _mm256_set1_epi8(0x30);
 	__m256i in[4];
 
-	/* The first word is the two f16. */
 	turn(w, 0, in);
 	to[0] = _mm256_and_si256(in[1], six);
 	to[1] = _mm256_or_si256(_mm256_and_si256(in[3], four),
@@ -39,6 +41,18 @@ HK_INLINE void spread_k_scales(__m256i to[4], const struct rows8 *w)
 	to[2] = _mm256_and_si256(in[2], six);
 	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
 				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
+	return in[0];
+}
+
+/* Two f16 in each lane: those below, and those above. */
+HK_INLINE void spread_f16(__m256 *low, __m256 *high, __m256i both)
+{
+	__m256i v = _mm256_packus_epi32(_mm256_and_si256(both, _mm256_set1_epi32(0xffff)),
+					_mm256_srli_epi32(both, 16));
+
+	v = _mm256_permute4x64_epi64(v, 0xd8);
+	*low = _mm256_cvtph_ps(_mm256_castsi256_si128(v));
+	*high = _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1));
 }
 
 /* All of them, with the f16 @d and @min of each row. */

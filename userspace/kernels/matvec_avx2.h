@@ -72,21 +72,23 @@ HK_INLINE __m256 load_f16_of_many(const struct rows8 *w, uint64_t at)
 	return _mm256_cvtph_ps(load_u16_of_many(w, at));
 }
 
+/* Of each 16 bytes the sums of both halves: first those of @a, then those of @b. */
+HK_INLINE __m256i sum_halves(__m256i a, __m256i b)
+{
+	return _mm256_add_epi16(_mm256_blend_epi32(a, b, 0xcc), _mm256_alignr_epi8(b, a, 8));
+}
+
 /*
- * Lane i of the result is the sum of row i's eight int16. Sums of two are
- * packed into 16 bits again: they must be below 2^15, and with @small also
- * sums of four.
+ * Lane i of the result is the sum of row i's eight int16. Sums of two have 16
+ * bits: they must be below 2^15, and with @small also sums of four. Multipliers
+ * are the scarcest here, so the first step does without.
  */
 HK_INLINE __m256i sum_pairs(const struct pairs *p, const bool small)
 {
 	const __m256i one = _mm256_set1_epi16(1);
-	__m256i a = _mm256_packs_epi32(_mm256_madd_epi16(p->v[0], one),
-				       _mm256_madd_epi16(p->v[1], one));
-	__m256i b = _mm256_packs_epi32(_mm256_madd_epi16(p->v[2], one),
-				       _mm256_madd_epi16(p->v[3], one));
+	__m256i a = _mm256_madd_epi16(sum_halves(p->v[0], p->v[1]), one);
+	__m256i b = _mm256_madd_epi16(sum_halves(p->v[2], p->v[3]), one);
 
-	a = _mm256_madd_epi16(a, one);
-	b = _mm256_madd_epi16(b, one);
 	if (small)
 		return _mm256_madd_epi16(_mm256_packs_epi32(a, b), one);
 	return _mm256_hadd_epi32(a, b);

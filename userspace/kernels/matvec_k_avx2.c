@@ -82,9 +82,8 @@ HK_INLINE __m256 row_k(const struct hk_matmul *m, const struct rows8 *w, const b
 	struct k_scales s;
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, row.p += bytes) {
-		s.d = load_f16_of_many(&row, 0);
-		s.minus = _mm256_xor_ps(load_f16_of_many(&row, 2), _mm256_set1_ps(-0.0f));
-		spread_k_scales(s.byte, &row);
+		spread_f16(&s.d, &s.minus, spread_k_scales(s.byte, &row));
+		s.minus = _mm256_xor_ps(s.minus, _mm256_set1_ps(-0.0f));
 		if (fifth) {
 			load_pairs(&high[0], &row, 16);
 			load_pairs(&high[1], &row, 32);
