@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 from tap import FAIL, PASS, SKIP, Result, parse, split_runs
 import arm64
@@ -16,13 +17,18 @@ import klog
 import tap
 import testbed
 
-# One boot of the guest per row: name, options of vm, programs left out. A
-# program sees the name in $HEARTH_BOOT.
+# One boot of the guest per row: name, options of vm, programs, programs left
+# out. A program sees the name in $HEARTH_BOOT. All run once; the other boots
+# run what meets the difference that they make.
 # QEMU aborts when a device with MSI-X is unplugged: what unplugs stays with MSI.
 IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
-# The long ones tell nothing new there.
-LONG = ['cycles', 'fuzz_ioctl', 'pressure']
+# Completions, faults, resets, sleep.
+INTERRUPTS = ['fault', 'inject', 'lifetime', 'pm', 'query', 'queue', 'rebind', 'reserve', 'slots',
+              'submit', 'two_process']
+# What is mapped for the device, and no longer.
+MAPPINGS = ['bo', 'evict', 'fault', 'fdinfo', 'file_bo', 'inject', 'lifetime', 'pm', 'prime', 'rebind',
+            'restore', 'share', 'stale', 'state', 'submit', 'two_process', 'unplug*', 'vm_bind']
 # Needs fault injection, which only the debug kernel has.
 DEBUG_ONLY = ['no_memory']
 # Weights in a region, and who has to do with weights.
@@ -30,9 +36,9 @@ REGION = ['--driver-arg', 'weights_region_mb=16']
 IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
     # vgem imports what we export.
-    ('msi', ['--load', 'vgem'], ['region', *DEBUG_ONLY]),
-    ('msix', ['--stub-arg=--msix'], ['region', '*unplug*', *LONG, *DEBUG_ONLY]),
-    ('iommu', IOMMU, ['region', *LONG, *DEBUG_ONLY]),
+    ('msi', ['--load', 'vgem'], ['*'], ['region', *DEBUG_ONLY]),
+    ('msix', ['--stub-arg=--msix'], INTERRUPTS, []),
+    ('iommu', IOMMU, MAPPINGS, []),
 ]
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
@@ -67,6 +73,9 @@ class Context:
                         HEARTH_BUILD=self.build, HEARTH_KERNEL=kernel, HEARTH_TOP=top,
                         HEARTH_VM=os.path.join(top, 'tests/qemu/vm'))
         self.env.pop('MAKEFLAGS', None)
+        self.processes = set()
+        self.stopping = False
+        self.kernel_lock = threading.Lock()
         if os.path.isdir(self.models):
             self.models = self.env['HEARTH_MODELS'] = os.path.abspath(self.models)
 
@@ -83,7 +92,11 @@ class Context:
                 process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                                            cwd=folder or self.top, env=dict(self.env, **(env or {})),
                                            start_new_session=True)
-                status = self.wait(process, seconds)
+                self.processes.add(process)
+                try:
+                    status = self.wait(process, 0 if self.stopping else seconds)
+                finally:
+                    self.processes.discard(process)
             except OSError as e:
                 err.write(f'{command[0]}: {e.strerror}\n'.encode())
                 status = 127
@@ -107,6 +120,13 @@ class Context:
             if not isinstance(e, subprocess.TimeoutExpired):
                 raise
             return None
+
+    def stop(self):
+        """Ends what runs, in every thread, and what would start."""
+        self.stopping = True
+        for process in list(self.processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
 
     def tail(self, log, count=6):
         with open(self.log(log), encoding='utf-8', errors='replace') as f:
@@ -256,12 +276,15 @@ def guest_programs(ctx, log, kernel, vm_args, programs):
                      120 + 60 * len(programs))
 
 
+def named(path, patterns):
+    return any(fnmatch.fnmatch(os.path.basename(path), p) for p in patterns)
+
+
 def kselftest(ctx):
     programs = ctx.programs('tests/kselftest')
     results = []
-    for name, vm_args, unwanted in BOOTS if programs else []:
-        chosen = [p for p in programs
-                  if not any(fnmatch.fnmatch(os.path.basename(p), u) for u in unwanted)]
+    for name, vm_args, wanted, unwanted in BOOTS:
+        chosen = [p for p in programs if named(p, wanted) and not named(p, unwanted)]
         if chosen:
             results += guest_programs(ctx, f'kselftest/{name}', ctx.kernel, vm_args, chosen)
     return results + in_region(ctx, 'kselftest/region', ctx.kernel, programs, IN_REGION)
@@ -272,17 +295,22 @@ def in_region(ctx, log, kernel, programs, names):
     return guest_programs(ctx, log, kernel, REGION, chosen) if chosen else []
 
 
+def debug_kernel(ctx):
+    """CI skips nothing: it is built once, and kept in the cache from then on. Beside the guests."""
+    with ctx.kernel_lock:
+        if ctx.strict:
+            return [ctx.step('debug kernel', ['scripts/debug-kernel', f'-j{ctx.jobs}'],
+                             'debug/kernel.log', 3000)]
+        if 'debug' in testbed.load_state():
+            return [Result('debug kernel', PASS, '')]
+        return [Result('debug kernel', SKIP, 'it is not built; run: make debug-kernel')]
+
+
 def debug(ctx):
     """The programs of kselftest and the KUnit tests, on the kernel that checks itself."""
-    results = []
-    if 'debug' not in testbed.load_state():
-        if not ctx.strict:
-            return [Result('debug kernel', SKIP, 'it is not built; run: make debug-kernel')]
-        # CI skips nothing: once, and kept in the cache from then on.
-        results.append(ctx.step('debug kernel', ['scripts/debug-kernel', f'-j{ctx.jobs}'],
-                                'debug/kernel.log', 3000))
-        if results[0].outcome == FAIL:
-            return results
+    results = [r for r in debug_kernel(ctx) if r.outcome != PASS]
+    if results:
+        return results
     results += [build_modules(ctx, 'hearth.ko for the debug kernel', 'kernel/debug', 'debug')]
     modules = os.path.join(ctx.build, 'kernel/debug/kernel')
     kunit = [f for f in sorted(os.listdir(modules)) if f.endswith('_kunit.ko') and ctx.wants(f)]
@@ -439,17 +467,20 @@ def sanitizers(ctx):
     return results
 
 
-# name, function, what it is; in the order of a run.
+# name, lane, function, what it is; in the order of a run. First what all others
+# need; then the lanes, side by side: a guest often waits, a compiler does not.
+FIRST, HOST, GUEST = range(3)
 SUITES = [
-    ('self-test', self_test, 'the judges catch what they must'),
-    ('build', build, 'userspace, emulated NPU, tests, hearth.ko: no warning'),
-    ('style', style, 'checkpatch --strict, W=1, sparse, kernel-doc, SPDX'),
-    ('cmocka', cmocka, 'unit tests on the host'),
-    ('fuzz', fuzz, 'hostile files and streams'),
-    ('sanitizers', sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
-    ('arm64', on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
-    ('vm', vm, 'the runner of guests notices what it must'),
-    ('kselftest', kselftest, 'ioctls, faults, unplug, in the guest'),
-    ('debug', debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
-    ('e2e', e2e, 'models, end to end'),
+    ('self-test', FIRST, self_test, 'the judges catch what they must'),
+    ('build', FIRST, build, 'userspace, emulated NPU, tests, hearth.ko: no warning'),
+    ('style', HOST, style, 'checkpatch --strict, W=1, sparse, kernel-doc, SPDX'),
+    ('cmocka', HOST, cmocka, 'unit tests on the host'),
+    ('debug-kernel', HOST, debug_kernel, 'the kernel with KASAN and lockdep; in CI it is built if absent'),
+    ('fuzz', HOST, fuzz, 'hostile files and streams'),
+    ('sanitizers', HOST, sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
+    ('arm64', HOST, on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
+    ('vm', GUEST, vm, 'the runner of guests notices what it must'),
+    ('kselftest', GUEST, kselftest, 'ioctls, faults, unplug, in the guest'),
+    ('e2e', GUEST, e2e, 'models, end to end'),
+    ('debug', GUEST, debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
 ]

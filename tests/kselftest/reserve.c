@@ -264,7 +264,7 @@ TEST_F(reserve, survives_unbind)
 {
 	int r;
 
-	if (getenv("HEARTH_BOOT") && !strcmp(getenv("HEARTH_BOOT"), "msix"))
+	if (rig_boot_is("msix"))
 		SKIP("QEMU does not take an unbind with MSI-X");
 	r = keep_reserve(self->fd, KEEP_EXTENT, NORMAL);
 	ASSERT_GE(r, 0);

@@ -330,6 +330,13 @@ int rig_bind(void)
 	return tell_driver(DRIVER "bind");
 }
 
+bool rig_boot_is(const char *name)
+{
+	const char *boot = getenv("HEARTH_BOOT");
+
+	return !strcmp(boot ? boot : "msi", name);
+}
+
 int rig_rebind(void)
 {
 	char path[160];

@@ -77,6 +77,8 @@ int rig_write(const char *path, const char *text);
 int rig_read(const char *path, char *text, size_t bytes);
 int rig_unbind(void);
 int rig_bind(void);
+/* Is this the boot of that name (tests/harness/suites.py)? The first, "msi", if nobody says. */
+bool rig_boot_is(const char *name);
 /* Unbinds if it is bound, binds. For tests that lost the device. */
 int rig_rebind(void);
 

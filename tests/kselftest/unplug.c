@@ -16,9 +16,7 @@ FIXTURE(unplug)
 
 FIXTURE_SETUP(unplug)
 {
-	const char *boot = getenv("HEARTH_BOOT");
-
-	if (boot && !strcmp(boot, "msix"))
+	if (rig_boot_is("msix"))
 		SKIP("QEMU aborts when a device with MSI-X is unplugged");
 	if (rig_gate_open())
 		SKIP("no control channel to the NPU");
