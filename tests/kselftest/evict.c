@@ -12,7 +12,7 @@
 
 #define SMALL	WEIGHTS_FOLDER "/small"
 
-/* Of kill -9, a fifth where it was done before; a quiet machine needs a quarter of the time. */
+/* Of kill -9, in the first boot; a quiet machine needs a quarter of the time. */
 #define KILLS		1000
 #define KILL_SECONDS	200
 /* Twice in each: about as long as a life. */
@@ -268,7 +268,7 @@ TEST_F_TIMEOUT(evict, killed_at_any_point, KILL_SECONDS)
 	longest = longest < KILL_NAP_NS ? KILL_NAP_NS : longest;
 	longest = longest > 5 * KILL_NAP_NS ? 5 * KILL_NAP_NS : longest;
 	start = rig_now_ns();
-	for (i = 0; i < (rig_boot_is("msi") ? KILLS : KILLS / 5); i++) {
+	for (i = 0; i < rig_rounds(KILLS); i++) {
 		fflush(stdout);
 		pid = fork();
 		ASSERT_GE(pid, 0);

@@ -337,6 +337,11 @@ bool rig_boot_is(const char *name)
 	return !strcmp(boot ? boot : "msi", name);
 }
 
+int rig_rounds(int full)
+{
+	return rig_boot_is("msi") ? full : full / 5;
+}
+
 int rig_rebind(void)
 {
 	char path[160];

@@ -79,6 +79,8 @@ int rig_unbind(void);
 int rig_bind(void);
 /* Is this the boot of that name (tests/harness/suites.py)? The first, "msi", if nobody says. */
 bool rig_boot_is(const char *name);
+/* How often to repeat: @full times in the first boot, a fifth of that in the others. */
+int rig_rounds(int full);
 /* Unbinds if it is bound, binds. For tests that lost the device. */
 int rig_rebind(void);
 
