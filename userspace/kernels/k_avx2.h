@@ -23,6 +23,16 @@ HK_INLINE __m256 signed_byte(__m256i lanes, int i)
 	return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(lanes, 24 - 8 * i), 24));
 }
 
+/* 2^24 times the signed byte @i of each lane's four. */
+HK_INLINE __m256 high_byte(__m256i lanes, const int i)
+{
+	const __m256i byte = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		-1, -1, -1, (char)i, -1, -1, -1, (char)(i + 4),
+		-1, -1, -1, (char)(i + 8), -1, -1, -1, (char)(i + 12)));
+
+	return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(lanes, byte));
+}
+
 /*
  * Eight scales and eight minima of 6 bits, 12 bytes of each row, to a byte each:
  * the steps of hk_spread_k_scales() on three words per lane. Returns the word

@@ -108,43 +108,61 @@ static __m256 q5_k(const struct hk_matmul *m, const struct rows8 *w)
 }
 
 /*
- * Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. The
- * units are those of 16 elements at @c of each 32: sums wait in @dot, for they
- * have an order.
+ * Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. A
+ * register holds 32 elements of one row, and each half of it is a unit. Sums of
+ * four products are below 2^15.
  */
-HK_INLINE void q6_units(__m256i dot[8], const struct rows8 *w, const int8_t *x, int n,
-			const int c)
+HK_INLINE void q6_units(__m256i dot[8], const struct rows8 *w, const int8_t *x, const int n,
+			const uint8_t *stream)
 {
 	const __m256i one = _mm256_set1_epi16(1);
-	__m256i first[4], sum[4];
+	__m256i last[4], sum[4], four_rows[4];
 
 	HK_UNROLL
-	for (int i = 0; i < 4; i++) {
-		__m256i high = load_pair(w, 128 + n * 32 + 16 * c, i), raw[2];
+	for (int i = 0; i < ROWS; i++) {
+		const __m256i *row = (const __m256i *)(w->p + i * w->stride);
+		__m256i high = _mm256_loadu_si256(row + 4 + n), raw[2];
 
-		raw[0] = load_pair(w, n * 64 + 16 * c, i);
-		raw[1] = load_pair(w, n * 64 + 32 + 16 * c, i);
+		/* A few with each row: all at once they keep loads waiting. */
+		prefetch(stream + 105 * i, 105);
+		raw[0] = _mm256_loadu_si256(row + 2 * n);
+		raw[1] = _mm256_loadu_si256(row + 2 * n + 1);
 		HK_UNROLL
 		for (int j = 0; j < 4; j++) {
-			__m256i at = _mm256_broadcastsi128_si256(_mm_loadu_si128(
-				(const __m128i *)(x + 32 * j + 16 * c)));
+			__m256i at = _mm256_loadu_si256((const __m256i *)x + j);
 			__m256i q = j < 2 ? low_nibble(raw[j]) : high_nibble(raw[j - 2]);
 
 			q = _mm256_or_si256(q, high_bits(high, 2 * j, 2));
-			q = _mm256_madd_epi16(_mm256_maddubs_epi16(q, at), one);
-			/* In steps of two pairs, as sum_pairs() does for four. */
+			q = _mm256_maddubs_epi16(q, at);
 			if (i % 2 == 0) {
-				first[j] = q;
+				IN_ORDER(q);
+				last[j] = q;
 				continue;
 			}
-			q = _mm256_madd_epi16(_mm256_packs_epi32(first[j], q), one);
-			if (i == 1)
-				sum[j] = q;
-			else
-				dot[2 * j + c] = _mm256_hadd_epi32(sum[j], q);
+			q = _mm256_madd_epi16(sum_halves(last[j], q), one);
 			IN_ORDER(q);
+			if (i % 4 == 1) {
+				sum[j] = q;
+				continue;
+			}
+			q = _mm256_hadd_epi32(sum[j], q);
+			IN_ORDER(q);
+			if (i == 3) {
+				four_rows[j] = q;
+				continue;
+			}
+			dot[2 * j] = _mm256_permute2x128_si256(four_rows[j], q, 0x20);
+			dot[2 * j + 1] = _mm256_permute2x128_si256(four_rows[j], q, 0x31);
 		}
 	}
+}
+
+/* The sums of the half's activations, times the 32 that its weights are too large. */
+HK_INLINE void q6_bias(float bias[8], const int32_t *sum)
+{
+	__m256i v = _mm256_loadu_si256((const __m256i *)sum);
+
+	_mm256_storeu_ps(bias, _mm256_cvtepi32_ps(_mm256_slli_epi32(v, 5)));
 }
 
 static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
@@ -153,26 +171,27 @@ static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
 	__m256 acc = _mm256_setzero_ps();
 	struct rows8 row = *w;
 	__m256i dot[8], scale[4];
+	float bias[8];
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8, row.p += 210) {
-		__m256 d = load_f16_of_many(&row, 208);
+		/* Exact, as the product with the scale, which is 2^24 times as large. */
+		__m256 d = _mm256_mul_ps(load_f16_of_many(&row, 208), _mm256_set1_ps(0x1p-24f));
 
 		turn(&row, 192, scale);
 		for (int n = 0; n < 2; n++) {
 			const uint64_t at = b + 4 * n;
 
-			prefetch(w->p + b * 210 + n * (4 * 210), 4 * 210);
-			q6_units(dot, &row, act.q + at * HK_ACT_BLOCK, n, 0);
-			q6_units(dot, &row, act.q + at * HK_ACT_BLOCK, n, 1);
+			q6_bias(bias, act.sum + 2 * at);
+			q6_units(dot, &row, act.q + at * HK_ACT_BLOCK, n,
+				 w->p + b * 210 + n * (4 * 210));
 			HK_UNROLL
 			for (int u = 0; u < 8; u++) {
 				__m256 dx = _mm256_broadcast_ss(act.d + at + u / 2);
-				__m256i half = _mm256_set1_epi32(act.sum[2 * at + u]);
+				__m256 sc = high_byte(scale[2 * n + u / 4], u % 4);
+				__m256 sum = _mm256_sub_ps(_mm256_cvtepi32_ps(dot[u]),
+							   _mm256_broadcast_ss(bias + u));
 
-				__m256 sc = signed_byte(scale[2 * n + u / 4], u % 4);
-
-				acc = add_unit(acc, _mm256_mul_ps(d, sc), dx,
-					       unbias(dot[u], _mm256_cvtepi32_ps(half), 32));
+				acc = add_unit(acc, _mm256_mul_ps(d, sc), dx, sum);
 			}
 		}
 	}
