@@ -64,18 +64,15 @@ int hearth_graph_set_weights(struct hearth_graph *g, int file_fd)
 /* Names come from files: no control characters, no novels. */
 static char *copy_name(const char *name, const char *kind, uint32_t index)
 {
-	char *copy = malloc(HG_MAX_NAME + 1);
-	size_t n;
+	char made[HG_MAX_NAME + 1], *copy;
 
+	if (!name || !*name) {
+		snprintf(made, sizeof(made), "%s%u", kind, index);
+		name = made;
+	}
+	copy = strndup(name, HG_MAX_NAME);
 	if (!copy)
 		return NULL;
-	if (!name || !*name) {
-		snprintf(copy, HG_MAX_NAME + 1, "%s%u", kind, index);
-		return copy;
-	}
-	n = strnlen(name, HG_MAX_NAME);
-	memcpy(copy, name, n);
-	copy[n] = '\0';
 	for (char *p = copy; *p; p++) {
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';

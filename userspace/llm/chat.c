@@ -103,7 +103,7 @@ static void put_mark(struct builder *b, const char *text)
 			put_token(b, b->t->eos);
 		} else if (id >= 0 && tok_is_control(b->t, id)) {
 			put_token(b, id);
-			n = b->t->tokens[id].len;
+			n = tok_len(b->t, id);
 		} else {
 			put_text(b, text, 1);
 		}

@@ -28,10 +28,13 @@ void tok_close(struct tok *t)
 {
 	if (!t)
 		return;
-	free(t->tokens);
+	free(t->off);
+	free(t->attr);
+	free(t->score);
 	free(t->pool);
-	free(t->hash);
+	free(t->spelled.slots);
 	free(t->merges);
+	free(t->merged.slots);
 	free(t->special.ids);
 	free(t->words.ids);
 	free(t);
@@ -113,7 +116,7 @@ static size_t swallowed(const struct tok *t, int32_t id, const char *text, size_
 {
 	size_t n = 0;
 
-	while (t->tokens[id].rstrip && n < len && is_space(text[n]))
+	while ((t->attr[id] & TOK_RSTRIP) && n < len && is_space(text[n]))
 		n++;
 	return n;
 }
@@ -137,7 +140,7 @@ static int encode_text(const struct tok *t, struct tok_work *w, const char *text
 			return ret;
 		tok_emit(out, id);
 		after_special = true;
-		at += t->tokens[id].len;
+		at += tok_len(t, id);
 		at += swallowed(t, id, text + at, len - at);
 		start = at;
 	}
@@ -178,7 +181,7 @@ int tok_piece(const struct tok *t, int32_t id, char *buf, size_t cap)
 
 	if (id < 0 || id >= t->n)
 		return -ERANGE;
-	len = t->tokens[id].len;
+	len = tok_len(t, id);
 	if (cap)
 		memcpy(buf, tok_text(t, id), len < cap ? len : cap);
 	return len;
@@ -186,7 +189,7 @@ int tok_piece(const struct tok *t, int32_t id, char *buf, size_t cap)
 
 bool tok_is_control(const struct tok *t, int32_t id)
 {
-	return id >= 0 && id < t->n && t->tokens[id].type == TOK_TYPE_CONTROL;
+	return id >= 0 && id < t->n && tok_type(t, id) == TOK_TYPE_CONTROL;
 }
 
 int tok_decode(const struct tok *t, int32_t id, char *buf, size_t cap)
@@ -200,7 +203,7 @@ int32_t tok_find_special(const struct tok *t, const char *text, size_t len)
 {
 	int32_t id = tok_match_special(t, text, len, true);
 
-	return id >= 0 && t->tokens[id].len == len ? id : -1;
+	return id >= 0 && tok_len(t, id) == len ? id : -1;
 }
 
 int32_t tok_n_vocab(const struct tok *t)
@@ -225,7 +228,7 @@ int32_t tok_eot(const struct tok *t)
 
 bool tok_is_eog(const struct tok *t, int32_t id)
 {
-	return id >= 0 && id < t->n && t->tokens[id].eog;
+	return id >= 0 && id < t->n && (t->attr[id] & TOK_EOG);
 }
 
 bool tok_adds_bos(const struct tok *t)

@@ -54,18 +54,60 @@ static uint64_t hash_bytes(const uint64_t key[2], const char *s, size_t len)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* Room for @n entries and @spare empty slots. */
+static int table_alloc(struct tok_table *table, uint64_t n, uint64_t spare)
+{
+	uint64_t slots = n + spare + 64;
+	uint32_t bits = 1;
+
+	while (n >> bits)
+		bits++;
+	table->slots = slots > UINT32_MAX ? NULL : calloc(slots, sizeof(*table->slots));
+	table->n = slots;
+	table->mask = (1u << bits) - 1;
+	return table->slots ? 0 : -ENOMEM;
+}
+
+static uint32_t table_start(const struct tok_table *table, uint64_t hash)
+{
+	return (hash >> 32) * table->n >> 32;
+}
+
+static uint32_t table_next(const struct tok_table *table, uint32_t i)
+{
+	return i + 1 < table->n ? i + 1 : 0;
+}
+
+/* May this slot hold what has this hash? */
+static bool table_may(const struct tok_table *table, uint32_t i, uint64_t hash)
+{
+	return !((table->slots[i] ^ (uint32_t)hash) & ~table->mask);
+}
+
+static int32_t table_entry(const struct tok_table *table, uint32_t i)
+{
+	return (int32_t)(table->slots[i] & table->mask) - 1;
+}
+
+static void table_set(struct tok_table *table, uint32_t i, uint64_t hash, uint32_t entry)
+{
+	table->slots[i] = ((uint32_t)hash & ~table->mask) | (entry + 1);
+}
+
 static bool same(const struct tok *t, int32_t id, const char *s, size_t len)
 {
-	return t->tokens[id].len == len && !memcmp(tok_text(t, id), s, len);
+	return tok_len(t, id) == len && !memcmp(tok_text(t, id), s, len);
 }
 
 /* Where @s stands or would stand. */
-static uint32_t slot(const struct tok *t, const char *s, size_t len)
+static uint32_t slot(const struct tok *t, const char *s, size_t len, uint64_t hash)
 {
-	uint32_t i = hash_bytes(t->key, s, len) & t->hash_mask;
+	const struct tok_table *table = &t->spelled;
+	uint32_t i = table_start(table, hash);
 
-	while (t->hash[i] >= 0 && !same(t, t->hash[i], s, len))
-		i = (i + 1) & t->hash_mask;
+	while (table->slots[i] &&
+	       !(table_may(table, i, hash) && same(t, table_entry(table, i), s, len)))
+		i = table_next(table, i);
 	return i;
 }
 
@@ -73,7 +115,7 @@ int32_t tok_lookup(const struct tok *t, const char *s, size_t len)
 {
 	if (len > t->max_len)
 		return -1;
-	return t->hash[slot(t, s, len)];
+	return table_entry(&t->spelled, slot(t, s, len, hash_bytes(t->key, s, len)));
 }
 
 /*
@@ -81,18 +123,19 @@ int32_t tok_lookup(const struct tok *t, const char *s, size_t len)
  * TOK_PARSE_SPECIAL lets text spell them. User-defined ones may be the result
  * of merges too, unless their spelling holds what merging never sees.
  */
-static bool mergeable(const struct tok *t, int32_t id)
+bool tok_mergeable(const struct tok *t, int32_t id)
 {
-	const struct tok_token *k = &t->tokens[id];
+	enum tok_type type = tok_type(t, id);
 	const char *s = tok_text(t, id);
+	uint32_t len = tok_len(t, id);
 
-	if (!k->len)
+	if (!len)
 		return false;
-	if (k->type == TOK_TYPE_NORMAL || k->type == TOK_TYPE_UNUSED)
+	if (type == TOK_TYPE_NORMAL || type == TOK_TYPE_UNUSED)
 		return true;
-	if (k->type != TOK_TYPE_USER)
+	if (type != TOK_TYPE_USER)
 		return false;
-	for (uint32_t i = 0; i < k->len; i++)
+	for (uint32_t i = 0; i < len; i++)
 		if (s[i] <= 0x20 || s[i] == 0x7f)
 			return false;
 	return true;
@@ -110,83 +153,76 @@ static void index_bytes(struct tok *t)
 
 int tok_index_tokens(struct tok *t, struct hearth_err *err)
 {
-	uint32_t slots = 64;
-
-	while (slots < 2 * (uint32_t)t->n)
-		slots *= 2;
-	t->hash = malloc(slots * sizeof(*t->hash));
-	if (!t->hash)
+	if (table_alloc(&t->spelled, t->n, t->n / 3))
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
-	memset(t->hash, 0xff, slots * sizeof(*t->hash));
-	t->hash_mask = slots - 1;
 	if (getrandom(t->key, sizeof(t->key), GRND_NONBLOCK) != sizeof(t->key))
-		t->key[0] = (uintptr_t)t->hash;
+		t->key[0] = (uintptr_t)t->spelled.slots;
 
 	for (int32_t i = 0; i < t->n; i++) {
-		if (!mergeable(t, i))
+		const char *s = tok_text(t, i);
+		uint32_t len = tok_len(t, i);
+		uint64_t hash;
+
+		if (!tok_mergeable(t, i))
 			continue;
+		hash = hash_bytes(t->key, s, len);
 		/* Of two tokens with one spelling the later counts. */
-		t->hash[slot(t, tok_text(t, i), t->tokens[i].len)] = i;
-		if (t->tokens[i].len > t->max_len)
-			t->max_len = t->tokens[i].len;
+		table_set(&t->spelled, slot(t, s, len, hash), hash, i);
+		if (len > t->max_len)
+			t->max_len = len;
 	}
 	index_bytes(t);
 	return 0;
 }
 
-/* Multiply-shift with a random odd factor: few collisions for any set of pairs. */
-static uint64_t merge_slot(const struct tok *t, uint64_t pair)
-{
-	return (pair * (t->key[0] | 1)) >> (64 - t->merge_bits);
-}
-
 int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err)
 {
-	size_t slots;
-
-	t->merge_bits = 6;
-	while ((1ull << t->merge_bits) < 2 * n)
-		t->merge_bits++;
-	slots = (size_t)1 << t->merge_bits;
-	t->merges = malloc(slots * sizeof(*t->merges));
-	if (!t->merges)
+	t->merges = malloc((n + 1) * sizeof(*t->merges));
+	if (!t->merges || table_alloc(&t->merged, n, 2 * n))
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %llu merges",
 				      (unsigned long long)n);
-	for (size_t i = 0; i < slots; i++)
-		t->merges[i].id = -1;
 	return 0;
 }
 
-static struct tok_merge *find_merge(const struct tok *t, uint64_t pair)
+/* Products with a random odd factor: few collisions for any set of pairs. */
+static uint64_t merge_hash(const struct tok *t, int32_t left, int32_t right)
 {
-	uint64_t mask = (1ull << t->merge_bits) - 1, i = merge_slot(t, pair);
+	uint64_t hash = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * (t->key[0] | 1);
 
-	while (t->merges[i].id >= 0 && t->merges[i].pair != pair)
-		i = (i + 1) & mask;
-	return &t->merges[i];
+	/* the upper half is the good one; the lower takes from it */
+	return hash ^ hash >> 29;
 }
 
-static uint64_t make_pair(int32_t left, int32_t right)
+static uint32_t merge_slot(const struct tok *t, int32_t left, int32_t right, uint64_t hash)
 {
-	return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+	const struct tok_table *table = &t->merged;
+	uint32_t i = table_start(table, hash);
+
+	for (; table->slots[i]; i = table_next(table, i)) {
+		const struct tok_merge *m = &t->merges[table_entry(table, i)];
+
+		if (table_may(table, i, hash) && m->left == left && m->right == right)
+			break;
+	}
+	return i;
 }
 
 /* The first rank of a pair counts. */
-int tok_add_merge(struct tok *t, int32_t left, int32_t right, uint32_t rank, int32_t id)
+void tok_add_merge(struct tok *t, int32_t left, int32_t right, int32_t id)
 {
-	struct tok_merge *m = find_merge(t, make_pair(left, right));
+	uint64_t hash = merge_hash(t, left, right);
+	uint32_t i = merge_slot(t, left, right, hash);
 
-	if (m->id >= 0)
-		return -EEXIST;
-	*m = (struct tok_merge){ make_pair(left, right), rank, id };
-	return 0;
+	if (!t->merged.slots[i])
+		table_set(&t->merged, i, hash, t->n_merges);
+	t->merges[t->n_merges++] = (struct tok_merge){ left, right, id };
 }
 
 const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right)
 {
-	const struct tok_merge *m = find_merge(t, make_pair(left, right));
+	int32_t i = table_entry(&t->merged, merge_slot(t, left, right, merge_hash(t, left, right)));
 
-	return m->id >= 0 ? m : NULL;
+	return i < 0 ? NULL : &t->merges[i];
 }
 
 /*
@@ -195,24 +231,22 @@ const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_
  */
 #define MAX_SPECIAL 256
 
-static bool is_special(const struct tok_token *k)
+static bool is_special(enum tok_type type)
 {
-	return k->type == TOK_TYPE_CONTROL || k->type == TOK_TYPE_UNKNOWN ||
-	       k->type == TOK_TYPE_USER;
+	return type == TOK_TYPE_CONTROL || type == TOK_TYPE_UNKNOWN || type == TOK_TYPE_USER;
 }
 
 static int cmp_text(const void *a, const void *b, void *arg)
 {
 	const struct tok *t = arg;
 	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-	const struct tok_token *p = &t->tokens[x], *q = &t->tokens[y];
-	uint32_t n = p->len < q->len ? p->len : q->len;
-	int c = memcmp(tok_text(t, x), tok_text(t, y), n);
+	uint32_t p = tok_len(t, x), q = tok_len(t, y);
+	int c = memcmp(tok_text(t, x), tok_text(t, y), p < q ? p : q);
 
 	if (c)
 		return c;
-	if (p->len != q->len)
-		return p->len < q->len ? -1 : 1;
+	if (p != q)
+		return p < q ? -1 : 1;
 	return x < y ? -1 : x > y;
 }
 
@@ -225,7 +259,7 @@ static void sort_tokens(struct tok *t, struct tok_sorted *s)
 	for (int32_t i = 0; i < s->n; i++) {
 		int32_t id = s->ids[i];
 
-		if (n && same(t, s->ids[n - 1], tok_text(t, id), t->tokens[id].len))
+		if (n && same(t, s->ids[n - 1], tok_text(t, id), tok_len(t, id)))
 			n--;
 		s->ids[n++] = id;
 	}
@@ -239,11 +273,11 @@ int tok_index_sorted(struct tok *t, struct hearth_err *err)
 	if (!t->special.ids || !t->words.ids)
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
 	for (int32_t i = 0; i < t->n; i++) {
-		const struct tok_token *k = &t->tokens[i];
+		uint32_t len = tok_len(t, i);
 
-		if (!k->len || k->len > MAX_SPECIAL)
+		if (!len || len > MAX_SPECIAL)
 			continue;
-		if (is_special(k)) {
+		if (is_special(tok_type(t, i))) {
 			t->special.ids[t->special.n++] = i;
 			t->special_first[(unsigned char)tok_text(t, i)[0]] = true;
 		} else if (t->kind == TOK_WPM) {
@@ -260,7 +294,7 @@ static int sorted_byte(const struct tok *t, const struct tok_sorted *s, int32_t 
 {
 	int32_t id = s->ids[i];
 
-	return at < t->tokens[id].len ? (unsigned char)tok_text(t, id)[at] : -1;
+	return at < tok_len(t, id) ? (unsigned char)tok_text(t, id)[at] : -1;
 }
 
 /* In [lo, hi), whose members agree before @at: the first with byte @at >= @want. */
@@ -288,7 +322,7 @@ static int32_t longest(const struct tok *t, const struct tok_sorted *s, const ch
 		int32_t end = narrow(t, s, lo, hi, at, 0);
 
 		/* At most one ends here. */
-		if (lo < end && (all || t->tokens[s->ids[lo]].type == TOK_TYPE_USER))
+		if (lo < end && (all || tok_type(t, s->ids[lo]) == TOK_TYPE_USER))
 			best = s->ids[lo];
 		if (at >= len)
 			break;

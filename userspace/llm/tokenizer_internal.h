@@ -29,19 +29,25 @@ enum tok_type {
 	TOK_TYPE_BYTE = 6,
 };
 
-struct tok_token {
-	uint32_t off;		/* in the pool */
-	uint32_t len;
-	float score;
-	uint8_t type;
-	bool rstrip;		/* swallows the white space that follows */
-	bool eog;
+/* Beside the type, in a token's byte of struct tok.attr. */
+#define TOK_TYPE_MASK	0x0f
+#define TOK_RSTRIP	0x10	/* swallows the white space that follows */
+#define TOK_EOG		0x20
+
+/* What two tokens become; its rank is its place. */
+struct tok_merge {
+	int32_t left, right, id;
 };
 
-struct tok_merge {
-	uint64_t pair;		/* left id << 32 | right id */
-	uint32_t rank;
-	int32_t id;		/* what they become; -1: empty slot */
+/*
+ * An index by hash, open addressing: the number of an entry, 1 for the first, and
+ * above it bits of its hash that the number leaves free, which tell most others
+ * from it without a look at them. 0: an empty slot.
+ */
+struct tok_table {
+	uint32_t *slots;
+	uint32_t n;
+	uint32_t mask;		/* of the number */
 };
 
 /* Tokens in the order of their spelling, none spelled as another. */
@@ -57,22 +63,24 @@ struct tok {
 	int32_t bos, eos, eot, unk;	/* WordPiece: bos is CLS, eos is SEP */
 
 	int32_t n;
-	struct tok_token *tokens;
+	uint32_t *off;		/* of each token in the pool, and the end of the last */
+	uint8_t *attr;		/* enum tok_type and flags */
+	float *score;		/* SPM; NULL: the lower of two ids has the higher score */
 	char *pool;		/* the tokens' bytes, spaces and raw bytes unescaped */
 	uint32_t max_len;	/* of a token that text can turn into */
 	uint32_t max_bytes;	/* of any token */
 	int32_t byte_id[256];	/* -1: the vocabulary has no such byte */
 
 	/*
-	 * Spelling to id, open addressing. The vocabulary comes from a file, so
-	 * the hash is keyed: nobody can choose tokens that collide.
+	 * Spelling to id. The vocabulary comes from a file, so the hash is keyed:
+	 * nobody can choose tokens that collide.
 	 */
 	uint64_t key[2];
-	int32_t *hash;
-	uint32_t hash_mask;
+	struct tok_table spelled;
 
 	struct tok_merge *merges;
-	uint32_t merge_bits;	/* log2 of the table's slots */
+	uint32_t n_merges;
+	struct tok_table merged;
 
 	struct tok_sorted special;	/* control, unknown and user-defined tokens */
 	struct tok_sorted words;	/* WordPiece: all others */
@@ -85,7 +93,9 @@ int tok_load(struct tok *t, const struct gguf *g, struct hearth_err *err);
 int tok_index_tokens(struct tok *t, struct hearth_err *err);
 int tok_index_sorted(struct tok *t, struct hearth_err *err);
 int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err);
-int tok_add_merge(struct tok *t, int32_t left, int32_t right, uint32_t rank, int32_t id);
+/* The next by rank; no more than were allocated. */
+void tok_add_merge(struct tok *t, int32_t left, int32_t right, int32_t id);
+bool tok_mergeable(const struct tok *t, int32_t id);
 int32_t tok_lookup(const struct tok *t, const char *s, size_t len);
 const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right);
 /* The longest special that @s starts with, or -1. */
@@ -95,7 +105,17 @@ int32_t tok_match_word(const struct tok *t, const char *s, size_t len);
 
 static inline const char *tok_text(const struct tok *t, int32_t id)
 {
-	return t->pool + t->tokens[id].off;
+	return t->pool + t->off[id];
+}
+
+static inline uint32_t tok_len(const struct tok *t, int32_t id)
+{
+	return t->off[id + 1] - t->off[id];
+}
+
+static inline enum tok_type tok_type(const struct tok *t, int32_t id)
+{
+	return t->attr[id] & TOK_TYPE_MASK;
 }
 
 /* Where ids go: counts all, stores what fits. */

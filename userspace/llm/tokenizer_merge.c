@@ -109,14 +109,14 @@ static void try_pair(const struct tok *t, struct tok_work *w, const char *text, 
 		p.id = tok_lookup(t, text + l->pos, p.len);
 		if (p.id < 0)
 			return;
-		p.key = score_key(t->tokens[p.id].score);
+		p.key = t->score ? score_key(t->score[p.id]) : (uint32_t)p.id;
 	} else {
 		const struct tok_merge *m = tok_find_merge(t, l->id, r->id);
 
 		if (!m)
 			return;
 		p.id = m->id;
-		p.key = m->rank;
+		p.key = (uint32_t)(m - t->merges);
 	}
 	heap_push(w, p);
 }

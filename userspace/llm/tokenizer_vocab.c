@@ -82,12 +82,12 @@ static int parse_byte(struct gguf_str s)
 static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
 		      struct hearth_err *err)
 {
-	struct tok_token *k = &t->tokens[i];
+	enum tok_type type = tok_type(t, i);
 	char *out = t->pool + off;
+	uint32_t len;
 	int b;
 
-	k->off = off;
-	if (k->type == TOK_TYPE_BYTE) {
+	if (type == TOK_TYPE_BYTE) {
 		b = parse_byte(s);
 		if (b < 0)
 			return hearth_err_set(err, -EINVAL,
@@ -95,18 +95,19 @@ static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
 					      i, (int)(s.len < 40 ? s.len : 40), s.ptr);
 		t->byte_id[b] = i;
 		out[0] = (char)b;
-		k->len = 1;
-	} else if (k->type == TOK_TYPE_NORMAL || k->type == TOK_TYPE_UNUSED) {
-		k->len = t->kind == TOK_BPE ? unmap(out, s) : unescape(out, s);
-	} else if (k->type == TOK_TYPE_USER && t->kind == TOK_SPM) {
+		len = 1;
+	} else if (type == TOK_TYPE_NORMAL || type == TOK_TYPE_UNUSED) {
+		len = t->kind == TOK_BPE ? unmap(out, s) : unescape(out, s);
+	} else if (type == TOK_TYPE_USER && t->kind == TOK_SPM) {
 		/* most converters have done it, some have not */
-		k->len = unescape(out, s);
+		len = unescape(out, s);
 	} else {
 		memcpy(out, s.ptr, s.len);
-		k->len = s.len;
+		len = s.len;
 	}
-	if (k->len > t->max_bytes)
-		t->max_bytes = k->len;
+	if (len > t->max_bytes)
+		t->max_bytes = len;
+	t->off[i + 1] = off + len;
 	return 0;
 }
 
@@ -116,7 +117,7 @@ static int load_types(struct tok *t, const struct gguf *g, struct hearth_err *er
 	int ret;
 
 	for (int32_t i = 0; i < t->n; i++)
-		t->tokens[i].type = TOK_TYPE_NORMAL;
+		t->attr[i] = TOK_TYPE_NORMAL;
 	ret = gguf_get_arr(g, KEY("token_type"), GGUF_VT_I32, &a, err);
 	if (ret == -ENOENT)
 		return 0;
@@ -133,7 +134,7 @@ static int load_types(struct tok *t, const struct gguf *g, struct hearth_err *er
 			return hearth_err_set(err, -ERANGE,
 					      "tokenizer: " KEY("token_type") "[%d]: %d is outside 0..6",
 					      i, (int32_t)type);
-		t->tokens[i].type = type ? type : TOK_TYPE_NORMAL;
+		t->attr[i] = type ? type : TOK_TYPE_NORMAL;
 	}
 	return 0;
 }
@@ -151,17 +152,45 @@ static int load_scores(struct tok *t, const struct gguf *g, struct hearth_err *e
 				      "tokenizer: " KEY("scores") ": %" PRIu64
 				      " entries for %d tokens", a.n, t->n);
 	for (int32_t i = 0; i < t->n; i++) {
-		t->tokens[i].score = gguf_arr_f32(&a, i);
-		if (isnan(t->tokens[i].score))
+		t->score[i] = gguf_arr_f32(&a, i);
+		if (isnan(t->score[i]))
 			return hearth_err_set(err, -ERANGE,
 					      "tokenizer: " KEY("scores") "[%d]: is not a number", i);
 	}
 	return 0;
 }
 
+/* Scores are wanted by SPM alone, and are mostly no more than the order of the ids. */
+static bool need_scores(const struct tok *t)
+{
+	float last = INFINITY;
+
+	for (int32_t i = 0; t->kind == TOK_SPM && i < t->n; i++) {
+		if (!tok_mergeable(t, i))
+			continue;
+		if (!(t->score[i] < last))
+			return true;
+		last = t->score[i];
+	}
+	return false;
+}
+
+/* Every process has its own of these tables, so they are no larger than they must be. */
+static void drop_spare(struct tok *t)
+{
+	char *pool = realloc(t->pool, t->off[t->n] + 1);
+
+	if (pool)
+		t->pool = pool;
+	if (need_scores(t))
+		return;
+	free(t->score);
+	t->score = NULL;
+}
+
 static int load_tokens(struct tok *t, const struct gguf *g, struct hearth_err *err)
 {
-	uint64_t pos = 0, off = 0;
+	uint64_t pos = 0;
 	struct gguf_arr a;
 	struct gguf_str s;
 	int ret;
@@ -174,18 +203,20 @@ static int load_tokens(struct tok *t, const struct gguf *g, struct hearth_err *e
 				      "tokenizer: " KEY("tokens") ": %" PRIu64
 				      " tokens are outside 1..%d", a.n, INT32_MAX / 4);
 	t->n = a.n;
-	t->tokens = calloc(t->n, sizeof(*t->tokens));
+	t->off = calloc((size_t)t->n + 1, sizeof(*t->off));
+	t->attr = malloc(t->n);
+	t->score = calloc(t->n, sizeof(*t->score));
 	/* No spelling grows by being unescaped. */
 	t->pool = malloc(a.len);
-	if (!t->tokens || !t->pool)
+	if (!t->off || !t->attr || !t->score || !t->pool)
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
 	ret = load_types(t, g, err);
 	if (!ret)
 		ret = load_scores(t, g, err);
-	for (int32_t i = 0; !ret && i < t->n && gguf_arr_next_str(&a, &pos, &s); i++) {
-		ret = load_token(t, i, s, off, err);
-		off += t->tokens[i].len;
-	}
+	for (int32_t i = 0; !ret && i < t->n && gguf_arr_next_str(&a, &pos, &s); i++)
+		ret = load_token(t, i, s, t->off[i], err);
+	if (!ret)
+		drop_spare(t);
 	return ret;
 }
 
@@ -359,7 +390,7 @@ static int load_merge(struct tok *t, uint64_t i, struct gguf_str s, char *buf,
 	id = tok_lookup(t, buf, len[0] + len[1]);
 	if (left < 0 || right < 0 || id < 0)
 		return bad_merge(err, i, s, "is not made of tokens of the vocabulary");
-	tok_add_merge(t, left, right, i, id);
+	tok_add_merge(t, left, right, id);
 	return 0;
 }
 
@@ -408,15 +439,15 @@ static const char *const heads[] = {
 /* Some files have them as parts of the text, so that any text could end a turn. */
 static void make_control(struct tok *t, int32_t id)
 {
-	if (t->tokens[id].type == TOK_TYPE_USER)
-		t->tokens[id].type = TOK_TYPE_CONTROL;
+	if (tok_type(t, id) == TOK_TYPE_USER)
+		t->attr[id] = (t->attr[id] & ~TOK_TYPE_MASK) | TOK_TYPE_CONTROL;
 }
 
 static void set_end(struct tok *t, int32_t id)
 {
 	if (id < 0)
 		return;
-	t->tokens[id].eog = true;
+	t->attr[id] |= TOK_EOG;
 	make_control(t, id);
 }
 
@@ -462,12 +493,12 @@ static void set_rstrip(struct tok *t, const struct gguf *g)
 	    (!contains_fold(name, "phi-3") && !contains_fold(name, "phi3")))
 		return;
 	for (int32_t i = 0; i < t->special.n; i++)
-		t->tokens[t->special.ids[i]].rstrip = true;
+		t->attr[t->special.ids[i]] |= TOK_RSTRIP;
 	for (size_t i = 0; i < ARRAY_SIZE(keep); i++) {
 		int32_t id = tok_find_special(t, keep[i], strlen(keep[i]));
 
 		if (id >= 0)
-			t->tokens[id].rstrip = false;
+			t->attr[id] &= ~TOK_RSTRIP;
 	}
 }
 

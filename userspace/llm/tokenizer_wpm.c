@@ -62,7 +62,7 @@ static int emit_word(const struct tok *t, const char *word, size_t len, struct t
 			return 0;
 		}
 		tok_emit(out, id);
-		at += t->tokens[id].len;
+		at += tok_len(t, id);
 	}
 	return 0;
 }
