@@ -122,6 +122,24 @@ static void fill_ports(struct hg_compile *c)
 	}
 }
 
+/* Programs live long, and most tensors are nobody's business: keep what can be reached. */
+static void drop_empty_ports(struct hearth_program *p)
+{
+	struct hg_port *less;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		if (!p->ports[i].data)
+			continue;
+		p->ports[n] = p->ports[i];
+		p->ports[n++].tensor = (hearth_tensor)i;
+	}
+	p->n_ports = n;
+	less = realloc(p->ports, (n + 1) * sizeof(*p->ports));
+	if (less)
+		p->ports = less;
+}
+
 static int decide_engines(struct hg_compile *c)
 {
 	struct hearth_device_info info = { .sz = sizeof(info) };
@@ -173,6 +191,8 @@ static int build(struct hg_compile *c)
 		ret = make_segments(c);
 	if (!ret)
 		ret = reserve_scratch(c);
+	if (!ret)
+		drop_empty_ports(p);
 	c->l.stream.cmds = NULL;
 	return ret;
 }

@@ -40,15 +40,22 @@ void hearth_program_destroy(struct hearth_program *p)
 	free(p);
 }
 
+static int compare_port(const void *key, const void *entry)
+{
+	hearth_tensor a = *(const hearth_tensor *)key, b = ((const struct hg_port *)entry)->tensor;
+
+	return (a > b) - (a < b);
+}
+
 void *hearth_program_data(struct hearth_program *p, hearth_tensor tensor, uint64_t *bytes)
 {
-	const struct hg_port *port;
+	const struct hg_port *port = bsearch(&tensor, p->ports, p->n_ports, sizeof(*p->ports),
+					     compare_port);
 
-	if (tensor < 0 || (uint32_t)tensor >= p->n_ports || !p->ports[tensor].data) {
+	if (!port) {
 		hearth_seterr(-EINVAL, "tensor %d is no input, output or state", tensor);
 		return NULL;
 	}
-	port = &p->ports[tensor];
 	if (bytes)
 		*bytes = port->bytes;
 	return port->data;

@@ -12,6 +12,7 @@
 
 /** struct hg_port - memory of a tensor that the caller may reach */
 struct hg_port {
+	hearth_tensor tensor;
 	void *data;
 	uint64_t bytes;
 	uint64_t va;
@@ -63,7 +64,7 @@ struct hearth_program {
 	/** fixed: Constants, then the command stream. */
 	struct hearth_buffer *fixed;
 
-	/** ports: By tensor. */
+	/** ports: While it is compiled one for each tensor, then those with data; ascending. */
 	struct hg_port *ports;
 	uint32_t n_ports;
 	/** kept: Those of the program that this one shares with come first. */

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/err.h"
 #include "formats/gguf.h"
@@ -143,6 +146,17 @@ static int admit(const struct hearth_llm *llm)
 	return hearth_seterr(a.verdict == HEARTH_ADMIT_NEVER ? -EDQUOT : -EBUSY, "%s", a.text);
 }
 
+/*
+ * Graphs were built, compiled and thrown away. What they lay in stands between what
+ * stays, so the heap keeps it, in every program that opens the model.
+ */
+static void give_back_heap(void)
+{
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 int hearth_llm_open(const char *path, struct hearth_device *dev,
 		    const struct hearth_llm_opts *opts, struct hearth_llm **out)
 {
@@ -165,6 +179,7 @@ int hearth_llm_open(const char *path, struct hearth_device *dev,
 		hearth_llm_close(llm);
 		return ret;
 	}
+	give_back_heap();
 	*out = llm;
 	return 0;
 }

@@ -266,26 +266,37 @@ static void sort_tokens(struct tok *t, struct tok_sorted *s)
 	s->n = n;
 }
 
+static bool is_sorted_kind(const struct tok *t, int32_t id, bool special)
+{
+	uint32_t len = tok_len(t, id);
+
+	return len && len <= MAX_SPECIAL && is_special(tok_type(t, id)) == special;
+}
+
+static int collect(struct tok *t, struct tok_sorted *s, bool special)
+{
+	int32_t n = 0;
+
+	for (int32_t i = 0; i < t->n; i++)
+		n += is_sorted_kind(t, i, special);
+	s->ids = calloc((size_t)n + 1, sizeof(*s->ids));
+	if (!s->ids)
+		return -ENOMEM;
+	for (int32_t i = 0; i < t->n; i++)
+		if (is_sorted_kind(t, i, special))
+			s->ids[s->n++] = i;
+	return 0;
+}
+
 int tok_index_sorted(struct tok *t, struct hearth_err *err)
 {
-	t->special.ids = calloc((size_t)t->n + 1, sizeof(*t->special.ids));
-	t->words.ids = calloc(t->kind == TOK_WPM ? (size_t)t->n + 1 : 1, sizeof(*t->words.ids));
-	if (!t->special.ids || !t->words.ids)
+	if (collect(t, &t->special, true) || (t->kind == TOK_WPM && collect(t, &t->words, false)))
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
-	for (int32_t i = 0; i < t->n; i++) {
-		uint32_t len = tok_len(t, i);
-
-		if (!len || len > MAX_SPECIAL)
-			continue;
-		if (is_special(tok_type(t, i))) {
-			t->special.ids[t->special.n++] = i;
-			t->special_first[(unsigned char)tok_text(t, i)[0]] = true;
-		} else if (t->kind == TOK_WPM) {
-			t->words.ids[t->words.n++] = i;
-		}
-	}
+	for (int32_t i = 0; i < t->special.n; i++)
+		t->special_first[(unsigned char)tok_text(t, t->special.ids[i])[0]] = true;
 	sort_tokens(t, &t->special);
-	sort_tokens(t, &t->words);
+	if (t->words.ids)
+		sort_tokens(t, &t->words);
 	return 0;
 }
 
