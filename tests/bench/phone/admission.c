@@ -2,11 +2,13 @@
 /*
  * Is admission ever wrong? In random situations (a hog, models of others,
  * reservations) a question is asked, and then it is done: what was admitted must
- * load and kill nobody, and what was refused must not fit with 5 % to spare.
+ * load and kill nobody, and what was refused must not fit with 5 % to spare. Every
+ * other question is asked in the situation that the one before has left.
  */
 #include <argp.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +25,14 @@
 #define MAX_FILES	16
 #define MAX_OTHERS	3
 #define SECONDS		120
-/* A load that was refused and grinds for so long does not fit. */
-#define REFUSED_SECONDS	20
-/* What the hog leaves: the guest itself lives on it. */
-#define HOG_FLOOR	(128 * MIB)
+/* A load that was refused and takes so long does not fit. */
+#define REFUSED_SECONDS	8
+/* Sizes are parts of the memory: a small phone tells what a large one would. */
+#define LARGE_STATE	6
+#define SMALL_STATE	96
+#define OTHERS_STATE	48
+#define HOG_FLOOR	8	/* what the hog leaves: the guest lives on it */
+#define SPARE		64	/* what must be left after a load */
 
 struct trial {
 	const char *device, *folder;
@@ -39,6 +45,7 @@ struct trial {
 	struct child hog, other[MAX_OTHERS];
 	unsigned int n_others;
 	int reservation;
+	uint64_t memory, promised;
 };
 
 static const struct argp_option options[] = {
@@ -97,41 +104,37 @@ static int find_files(struct trial *t)
 
 /* Its answer, or NULL if it was killed. */
 static const char *start_loader(struct trial *t, struct child *c, unsigned int file,
-				uint64_t state, enum hearth_model_class class,
-				unsigned int seconds)
+				uint64_t state, enum hearth_model_class class, bool watched)
 {
 	char bytes[32];
 	char *argv[] = { "loader", (char *)t->device, t->file[file], bytes,
-			 (char *)hearth_class_name(class), NULL };
+			 (char *)hearth_class_name(class), watched ? "watched" : NULL, NULL };
 
 	snprintf(bytes, sizeof(bytes), "%llu", (unsigned long long)state);
-	return child_start(c, argv) ? NULL : child_ask(c, NULL, seconds);
+	return child_start(c, argv) ? NULL : child_ask(c, NULL, watched ? REFUSED_SECONDS : SECONDS);
 }
 
 /* Who is there already: some models, maybe a hog, maybe a reservation. */
 static void set_up(struct trial *t)
 {
 	char *hog[] = { "app", NULL };
-	struct meminfo m;
 	char line[64];
 
-	t->reservation = -1;
 	t->n_others = (unsigned int)random_below(t, MAX_OTHERS + 1);
 	for (unsigned int i = 0; i < t->n_others; i++)
 		start_loader(t, &t->other[i], (unsigned int)random_below(t, t->n_files),
-			     random_below(t, 64 * MIB),
+			     random_below(t, t->memory / OTHERS_STATE),
 			     HEARTH_CLASS_DROPPABLE + (enum hearth_model_class)random_below(t, 3),
-			     SECONDS);
-	read_meminfo(&m);
+			     false);
 	if (random_below(t, 3)) {
 		snprintf(line, sizeof(line), "hog %llu %llu",
-			 (unsigned long long)random_below(t, m.total), (unsigned long long)HOG_FLOOR);
+			 (unsigned long long)random_below(t, t->memory), (unsigned long long)t->memory / HOG_FLOOR);
 		if (!child_start(&t->hog, hog) && child_ask(&t->hog, NULL, 60))
 			child_ask(&t->hog, line, SECONDS);
 	}
-	if (!random_below(t, 3) &&
-	    hearth_reserve(t->dev, 1 + random_below(t, m.total / 4), HEARTH_CLASS_NORMAL,
-			   &t->reservation))
+	t->promised = 1 + random_below(t, t->memory / 4);
+	if (random_below(t, 3) ||
+	    hearth_reserve(t->dev, t->promised, HEARTH_CLASS_NORMAL, &t->reservation))
 		t->reservation = -1;
 }
 
@@ -139,28 +142,83 @@ static void tear_down(struct trial *t)
 {
 	if (t->reservation >= 0)
 		close(t->reservation);
+	t->reservation = -1;
 	for (unsigned int i = 0; i < t->n_others; i++)
 		child_stop(&t->other[i]);
+	t->n_others = 0;
 	child_stop(&t->hog);
 }
 
-/* 1: it loaded and nobody died for it. */
-static int try_load(struct trial *t, unsigned int file, uint64_t state,
-		    enum hearth_model_class class, unsigned int seconds, char *why,
-		    size_t why_bytes)
+/* What became of a load. */
+struct outcome {
+	/** loaded: All of it at some time, and nobody died for it. */
+	bool loaded;
+	/** missing: So much of it was dropped meanwhile. */
+	unsigned long long missing;
+	/** taken: What others lost that admission does not take from them. */
+	long long taken;
+	/**
+	 * left: What the system has available beyond what it promised, without the
+	 * weights of the new model and of dearer ones, which it takes for page cache.
+	 */
+	long long left;
+	char why[160];
+};
+
+struct dearer {
+	enum hearth_model_class class;
+	long long bytes;
+};
+
+static int add_dearer(const struct hearth_model_info *info, void *arg)
+{
+	struct dearer *d = arg;
+
+	if (info->effective_class > d->class)
+		d->bytes += (long long)info->resident_bytes;
+	return 0;
+}
+
+/* Weights in memory that a model of @class does not displace: of dearer models, and pinned ones. */
+static long long dearer_bytes(const struct trial *t, enum hearth_model_class class)
+{
+	struct dearer d = { .class = class < HEARTH_CLASS_NORMAL ? class : HEARTH_CLASS_NORMAL };
+
+	hearth_model_list(t->dev, add_dearer, &d);
+	return d.bytes;
+}
+
+static void try_load(struct trial *t, unsigned int file, uint64_t state,
+		     enum hearth_model_class class, bool watched, struct outcome *o)
 {
 	uint64_t oom = vmstat("oom_kill");
+	long long dearer = dearer_bytes(t, class), after;
 	struct child c;
-	const char *answer = start_loader(t, &c, file, state, class, seconds);
-	int good = answer && !strcmp(answer, "loaded");
+	const char *answer = start_loader(t, &c, file, state, class, watched);
+	struct meminfo m;
 
-	snprintf(why, why_bytes, "%.150s", answer ? answer : "killed");
+	*o = (struct outcome){ 0 };
+	o->loaded = answer && sscanf(answer, "loaded %llu", &o->missing) == 1;
+	snprintf(o->why, sizeof(o->why), "%.150s", answer ? answer : "killed");
+	read_meminfo(&m);
 	child_stop(&c);
+	after = dearer_bytes(t, class);
+	o->taken = dearer - after;
+	o->left = (long long)(m.available - t->bytes[file] - (t->reservation < 0 ? 0 : t->promised)) -
+		  after;
 	if (vmstat("oom_kill") != oom) {
-		snprintf(why, why_bytes, "somebody was killed");
-		return 0;
+		o->loaded = false;
+		snprintf(o->why, sizeof(o->why), "somebody was killed");
 	}
-	return good;
+}
+
+/*
+ * Refused, and yet it would have fit: it is all there, so are dearer models and what
+ * was promised to others, and the system did not have to touch its last reserves.
+ */
+static bool fits(const struct trial *t, const struct outcome *o)
+{
+	return o->loaded && !o->missing && o->taken <= 0 && o->left > (long long)(t->memory / SPARE);
 }
 
 static int one(struct trial *t, unsigned int number)
@@ -168,13 +226,17 @@ static int one(struct trial *t, unsigned int number)
 	unsigned int file;
 	HEARTH_OPTS(hearth_demand, demand);
 	struct hearth_answer answer = { .sz = sizeof(answer) };
-	uint64_t state;
-	char why[200];
-	int fd, ret, loads, wrong;
+	uint64_t state, start = now_ns(), asked;
+	struct outcome o;
+	int fd, ret, wrong;
 
-	set_up(t);
+	if (!number || random_below(t, 2)) {
+		tear_down(t);
+		set_up(t);
+	}
+	asked = now_ns();
 	file = (unsigned int)random_below(t, t->n_files);
-	state = random_below(t, 2) ? random_below(t, 512 * MIB) : random_below(t, 32 * MIB);
+	state = random_below(t, t->memory / (random_below(t, 2) ? LARGE_STATE : SMALL_STATE));
 	fd = open(t->file[file], O_RDONLY | O_CLOEXEC);
 	demand.weights_bytes = t->bytes[file];
 	demand.state_bytes = state;
@@ -186,25 +248,24 @@ static int one(struct trial *t, unsigned int number)
 	close(fd);
 	if (ret) {
 		say("{\"error\": \"admit: %s\"}", hearth_errmsg());
-		tear_down(t);
 		return 1;
 	}
 	if (answer.verdict > HEARTH_ADMIT_AFTER_DROP) {
 		/* Five percent more than what is needed, as state. */
-		loads = try_load(t, file, state + answer.needed_bytes / 20, demand.model_class,
-				 REFUSED_SECONDS, why, sizeof(why));
-		wrong = loads;
+		try_load(t, file, state + answer.needed_bytes / 20, demand.model_class, true, &o);
+		wrong = fits(t, &o);
 	} else {
-		loads = try_load(t, file, state, demand.model_class, SECONDS, why, sizeof(why));
-		wrong = !loads;
+		try_load(t, file, state, demand.model_class, false, &o);
+		wrong = !o.loaded;
 	}
 	say("{\"situation\": %u, \"verdict\": %d, \"limit\": %d, \"needed\": %llu, \"available\": %llu, "
-	    "\"after_drop\": %llu, \"loads\": %d, \"wrong\": %d, \"hog\": %d, \"others\": %u, "
-	    "\"reserved\": %d, \"why\": \"%.150s\"}", number, (int)answer.verdict, (int)answer.limit,
+	    "\"after_drop\": %llu, \"loads\": %d, \"missing\": %llu, \"left\": %lld, \"taken\": %lld, \"wrong\": %d, \"hog\": %d, \"others\": %u, "
+	    "\"reserved\": %d, \"file\": %llu, \"state\": %llu, \"set_up_ns\": %llu, \"ns\": %llu, \"why\": \"%.150s\"}", number, (int)answer.verdict, (int)answer.limit,
 	    (unsigned long long)answer.needed_bytes, (unsigned long long)answer.available_bytes,
-	    (unsigned long long)answer.after_drop_bytes, loads, wrong, t->hog.pid > 0, t->n_others,
-	    t->reservation >= 0, wrong ? why : "");
-	tear_down(t);
+	    (unsigned long long)answer.after_drop_bytes, o.loaded, o.missing, o.left, o.taken, wrong, t->hog.pid > 0, t->n_others,
+	    t->reservation >= 0, (unsigned long long)t->bytes[file], (unsigned long long)state,
+	    (unsigned long long)(asked - start),
+	    (unsigned long long)(now_ns() - start), o.loaded ? "" : o.why);
 	return 0;
 }
 
@@ -212,9 +273,13 @@ int role_admission(int argc, char **argv)
 {
 	static const struct argp argp = { .options = options, .parser = parse, .doc = "Asks, then does it." };
 	struct trial t = { .device = "npu", .count = 200, .seed = 1,
-			   .hog = { .pid = -1, .in = -1, .out = -1 } };
+			   .reservation = -1, .hog = { .pid = -1, .in = -1, .out = -1 } };
+
+	struct meminfo m;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &t);
+	read_meminfo(&m);
+	t.memory = m.total;
 	if (find_files(&t) || hearth_device_open(t.device, NULL, &t.dev)) {
 		say("{\"error\": \"%s: no files, or no device: %s\"}", t.folder, hearth_errmsg());
 		return 1;
@@ -222,6 +287,7 @@ int role_admission(int argc, char **argv)
 	for (unsigned int i = 0; i < t.count; i++)
 		if (one(&t, i))
 			return 1;
+	tear_down(&t);
 	hearth_device_close(t.dev);
 	return 0;
 }

@@ -7,12 +7,10 @@
  * and obeys
  *
  *	prompt N		feed N tokens to an empty context: prompt NS DIGEST
- *	private			anonymous memory of the process: private BYTES
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <hearth.h>
 
@@ -58,8 +56,6 @@ static void obey(struct hearth_llm *llm, uint32_t n_vocab)
 
 		if (sscanf(line, "prompt %u", &n) == 1)
 			prompt(llm, n_vocab, n);
-		else if (!strcmp(line, "private\n"))
-			printf("private %llu\n", (unsigned long long)rollup(getpid(), "Anonymous"));
 		else
 			printf("error unknown command\n");
 	}

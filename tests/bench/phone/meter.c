@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +68,74 @@ uint64_t rollup(int pid, const char *name)
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
 	return field(path, name, 1024);
+}
+
+uint64_t page_table_bytes(int pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	return field(path, "VmPTE", 1024);
+}
+
+/* Memory in fdinfo may be in bytes, KiB or MiB. */
+static uint64_t fdinfo_bytes(const char *line)
+{
+	char *end;
+	uint64_t n = strtoull(line, &end, 10);
+
+	return !strncmp(end, " KiB", 4) ? n << 10 : !strncmp(end, " MiB", 4) ? n << 20 : n;
+}
+
+static bool read_fdinfo(const char *path, struct client_usage *u)
+{
+	uint64_t total = 0, shared = 0;
+	bool ours = false;
+	char line[256];
+	FILE *f = fopen(path, "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		ours |= !strncmp(line, "drm-driver:\thearth", 18);
+		if (!strncmp(line, "drm-total-memory:", 17))
+			total = fdinfo_bytes(line + 17);
+		else if (!strncmp(line, "drm-shared-memory:", 18))
+			shared = fdinfo_bytes(line + 18);
+		else if (!strncmp(line, "drm-engine-npu:", 15))
+			u->busy_ns = strtoull(line + 15, NULL, 10);
+	}
+	if (f)
+		fclose(f);
+	u->private_bytes = total - shared;
+	return ours;
+}
+
+void read_client(int pid, struct client_usage *u)
+{
+	char pattern[64];
+	bool found = false;
+	glob_t g;
+
+	*u = (struct client_usage){ 0 };
+	snprintf(pattern, sizeof(pattern), "/proc/%d/fdinfo/*", pid);
+	if (glob(pattern, 0, NULL, &g))
+		return;
+	for (size_t i = 0; i < g.gl_pathc && !found; i++)
+		found = read_fdinfo(g.gl_pathv[i], u);
+	globfree(&g);
+	if (!found)
+		*u = (struct client_usage){ 0 };
+}
+
+uint64_t npu_table_bytes(void)
+{
+	uint64_t n = 0;
+	glob_t g;
+
+	if (glob("/sys/kernel/debug/accel/*/objects", 0, NULL, &g))
+		return 0;
+	n = field(g.gl_pathv[0], "tables", (uint64_t)sysconf(_SC_PAGESIZE));
+	globfree(&g);
+	return n;
 }
 
 uint64_t cached_bytes(const char *path)

@@ -25,6 +25,18 @@ uint64_t vmstat(const char *name);
 /** A field of /proc/PID/smaps_rollup in bytes, or 0. */
 uint64_t rollup(int pid, const char *field);
 
+/** Page tables of a process, or 0. */
+uint64_t page_table_bytes(int pid);
+
+/** What the NPU's driver holds for one process and nobody else, and how long it computed. */
+struct client_usage {
+	uint64_t private_bytes, busy_ns;
+};
+void read_client(int pid, struct client_usage *u);
+
+/** Page tables of the NPU's own MMU, of all processes. */
+uint64_t npu_table_bytes(void);
+
 /** Bytes of a file that are in the page cache; the file must be writable by us. */
 uint64_t cached_bytes(const char *path);
 

@@ -22,6 +22,9 @@
 /* Of what is opened to be timed: the model, not a KV cache. */
 #define OPEN_CONTEXT	32
 #define RESTORES	3
+/* So many that the NPU has work for as long as the large model's few give it. */
+#define SMALL_TOKENS	64
+#define DIGEST		80
 #define ANSWER_SECONDS	900
 /* The driver's default, half of memory, is too little for a 7B model on 8 GB. */
 #define BUDGET_FILE	"/sys/bus/pci/drivers/hearth/*/hearth/memory_budget"
@@ -34,7 +37,7 @@ struct scene {
 	struct hearth_device *dev;
 	struct hearth_model *weights;
 	struct child client[MAX_CLIENTS];
-	char digest[MAX_CLIENTS][80];
+	char digest[MAX_CLIENTS][DIGEST];
 };
 
 static const struct argp_option options[] = {
@@ -108,21 +111,47 @@ static int open_client(struct scene *s, struct child *c, const char *path, unsig
 	return 0;
 }
 
-static int prompt(struct scene *s, unsigned int i, uint64_t *ns)
+static int prompt_of(struct child *c, unsigned int tokens, uint64_t *ns, char digest[DIGEST])
 {
 	unsigned long long a;
 	char line[64];
 	const char *answer;
 
-	snprintf(line, sizeof(line), "prompt %u", s->tokens);
-	answer = child_ask(&s->client[i], line, ANSWER_SECONDS);
-	if (!answer || sscanf(answer, "prompt %llu %79s", &a, s->digest[i]) != 2)
+	snprintf(line, sizeof(line), "prompt %u", tokens);
+	answer = child_ask(c, line, ANSWER_SECONDS);
+	if (!answer || sscanf(answer, "prompt %llu %79s", &a, digest) != 2)
 		return fail("prompt", answer);
 	*ns = a;
 	return 0;
 }
 
-/* What each program adds to the memory in use, beyond its KV cache and activations. */
+static int prompt(struct scene *s, unsigned int i, uint64_t *ns)
+{
+	return prompt_of(&s->client[i], s->tokens, ns, s->digest[i]);
+}
+
+/* What a program has, by the books of the kernel and of the driver. */
+struct books {
+	unsigned long long anon, page_tables, driver, npu_tables;
+};
+
+static struct books read_books(const struct child *c, uint64_t npu_tables_before)
+{
+	struct client_usage u;
+
+	read_client(c->pid, &u);
+	return (struct books){
+		.anon = rollup(c->pid, "Anonymous"),
+		.page_tables = page_table_bytes(c->pid),
+		.driver = u.private_bytes,
+		.npu_tables = npu_table_bytes() - npu_tables_before,
+	};
+}
+
+/*
+ * What each program adds, beyond its KV cache and activations. What became of
+ * free memory is told too, but the kernel's own caches come and go in it.
+ */
 static int share(struct scene *s)
 {
 	uint64_t base, before, own_sum = 0;
@@ -132,23 +161,21 @@ static int share(struct scene *s)
 	drop_caches();
 	base = before = used_bytes();
 	for (unsigned int i = 0; i < s->clients; i++) {
-		uint64_t ns, own, prompt_ns, used, anon;
-		unsigned long long p = 0;
-		const char *answer;
+		uint64_t ns, own, prompt_ns, used, tables = npu_table_bytes();
+		struct books b;
 
 		if (open_client(s, &s->client[i], s->model, s->context, &ns, &own) ||
 		    prompt(s, i, &prompt_ns))
 			return 1;
-		answer = child_ask(&s->client[i], "private", ANSWER_SECONDS);
-		if (!answer || sscanf(answer, "private %llu", &p) != 1)
-			return fail("private", answer);
+		b = read_books(&s->client[i], tables);
 		used = used_bytes();
 		own_sum += own;
-		anon = p;
-		say("{\"share\": %u, \"open_ns\": %llu, \"prompt_ns\": %llu, \"own\": %llu, \"added\": %lld, "
-		    "\"anon\": %llu, \"digest\": \"%s\"}", i, (unsigned long long)ns,
+		say("{\"share\": %u, \"open_ns\": %llu, \"prompt_ns\": %llu, \"own\": %llu, \"added\": %llu, "
+		    "\"anon\": %llu, \"page_tables\": %llu, \"driver\": %llu, \"npu_tables\": %llu, "
+		    "\"added_used\": %lld, \"digest\": \"%s\"}", i, (unsigned long long)ns,
 		    (unsigned long long)prompt_ns, (unsigned long long)own,
-		    (long long)(used - before), (unsigned long long)anon, s->digest[i]);
+		    b.anon + b.page_tables + b.driver + b.npu_tables, b.anon, b.page_tables, b.driver,
+		    b.npu_tables, (long long)(used - before), s->digest[i]);
 		before = used;
 	}
 	info = weights(s);
@@ -304,10 +331,41 @@ static int restores(struct scene *s)
 	return 0;
 }
 
-/* The app in the foreground works while prompts come, or while none come. */
-static int foreground_once(struct scene *s, struct child *app, bool prompts)
+/* Who else is there while the app in the foreground works. */
+enum company {
+	ALONE,
+	PROMPTS,	/* of the large model */
+	SAME_CPU,	/* of the small one: the NPU as busy, hardly any memory */
+	COMPANIES,
+};
+
+static const char *const company_name[] = {
+	[ALONE] = "alone", [PROMPTS] = "with prompts", [SAME_CPU] = "with the small model's prompts",
+};
+
+/* Prompts, one after the other, for so long. */
+static int keep_prompting(struct child *c, unsigned int tokens, uint64_t end, uint64_t *n,
+			  uint64_t *longest)
 {
-	uint64_t oom = vmstat("oom_kill"), ns, n = 0, longest = 0, end;
+	char digest[DIGEST];
+	uint64_t ns;
+
+	while (now_ns() < end) {
+		if (prompt_of(c, tokens, &ns, digest))
+			return 1;
+		*longest = ns > *longest ? ns : *longest;
+		++*n;
+	}
+	return 0;
+}
+
+static int foreground_once(struct scene *s, struct child *app, struct child *small,
+			   enum company company)
+{
+	struct child *c = company == SAME_CPU ? small : &s->client[0];
+	uint64_t oom = vmstat("oom_kill"), start = now_ns(), n = 0, longest = 0;
+	uint64_t end = start + (uint64_t)(s->work_seconds * 1e9);
+	struct client_usage before, after;
 	unsigned long long bytes;
 	struct faults f;
 	const char *answer;
@@ -316,41 +374,42 @@ static int foreground_once(struct scene *s, struct child *app, bool prompts)
 	snprintf(line, sizeof(line), "work %.1f %llu", s->work_seconds, 64 * MIB);
 	if (!child_tell(app, line))
 		return fail("app", "gone");
-	end = now_ns() + (uint64_t)(s->work_seconds * 1e9);
-	while (prompts && now_ns() < end) {
-		if (prompt(s, 0, &ns))
-			return 1;
-		longest = ns > longest ? ns : longest;
-		n++;
-	}
+	read_client(c->pid, &before);
+	if (company != ALONE &&
+	    keep_prompting(c, company == SAME_CPU ? SMALL_TOKENS : s->tokens, end, &n, &longest))
+		return 1;
 	answer = child_ask(app, NULL, ANSWER_SECONDS);
 	if (!answer || sscanf(answer, "worked %llu", &bytes) != 1)
 		return fail("app", answer);
+	read_client(c->pid, &after);
 	if (ask_faults(app, &f))
 		return 1;
 	say("{\"foreground\": %d, \"prompts\": %llu, \"longest_ns\": %llu, \"bytes\": %llu, \"p50\": %llu, "
-	    "\"p99\": %llu, \"max\": %llu, \"oom\": %llu}", prompts, (unsigned long long)n,
-	    (unsigned long long)longest, bytes, f.p50, f.p99, f.max,
+	    "\"p99\": %llu, \"max\": %llu, \"npu_busy\": %.3f, \"oom\": %llu}", company,
+	    (unsigned long long)n, (unsigned long long)longest, bytes, f.p50, f.p99, f.max,
+	    (double)(after.busy_ns - before.busy_ns) / (double)(now_ns() - start),
 	    (unsigned long long)(vmstat("oom_kill") - oom));
 	return 0;
 }
 
 static int foreground(struct scene *s)
 {
-	struct child app;
+	struct child app, small;
+	uint64_t ns, own;
 	struct faults f;
 	int ret;
 
 	watch_mark("an app in the foreground");
-	if (start_app(&app))
+	if (open_client(s, &small, s->small, s->context, &ns, &own) || start_app(&app))
 		return 1;
 	take(&app, s->work_bytes, s->floor);
 	ret = ask_faults(&app, &f);
-	for (int i = 0; i < 4 && !ret; i++) {
-		watch_mark(i & 1 ? "and prompts" : "alone");
-		ret = foreground_once(s, &app, i & 1);
+	for (int i = 0; i < 2 * COMPANIES && !ret; i++) {
+		watch_mark(company_name[i % COMPANIES]);
+		ret = foreground_once(s, &app, &small, i % COMPANIES);
 	}
 	child_stop(&app);
+	child_stop(&small);
 	watch_app(0);
 	return ret;
 }
