@@ -27,6 +27,8 @@
 #define SECONDS		120
 /* A load that was refused and takes so long does not fit. */
 #define REFUSED_SECONDS	8
+/* `Wait' is an answer too: what one before has left may be on its way out. */
+#define WAIT_NS		1000000000ull
 /* Sizes are parts of the memory: a small phone tells what a large one would. */
 #define LARGE_STATE	6
 #define SMALL_STATE	96
@@ -225,6 +227,7 @@ static int one(struct trial *t, unsigned int number)
 {
 	unsigned int file;
 	HEARTH_OPTS(hearth_demand, demand);
+	HEARTH_OPTS(hearth_admit_opts, opts, .wait_ns = WAIT_NS);
 	struct hearth_answer answer = { .sz = sizeof(answer) };
 	uint64_t state, start = now_ns(), asked;
 	struct outcome o;
@@ -244,7 +247,7 @@ static int one(struct trial *t, unsigned int number)
 			     (enum hearth_model_class)random_below(t, 3);
 	demand.has_weights_fd = true;
 	demand.weights_fd = fd;
-	ret = hearth_admit(t->dev, &demand, NULL, &answer);
+	ret = hearth_admit(t->dev, &demand, &opts, &answer);
 	close(fd);
 	if (ret) {
 		say("{\"error\": \"admit: %s\"}", hearth_errmsg());
