@@ -94,10 +94,8 @@ HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w,
 		acc = add_unit(acc, d, dx, unbias(dot, total, bias));
 		if (min)
 			acc = add_unit(acc, load_f16_of_many(&row, 2), dx, total);
-		if (k % 16 == 0) {
-			prefetch(ahead, 4 * ROWS * bytes);
-			ahead += 4 * ROWS * bytes;
-		}
+		prefetch(ahead, ROWS * bytes);
+		ahead += ROWS * bytes;
 		__asm__("" : "+r"(k));
 	}
 	return acc;
