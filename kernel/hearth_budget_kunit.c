@@ -713,6 +713,29 @@ static void victims_random(struct kunit *test)
 	}
 }
 
+/* What reclaim may drop counts, what only a kill would free does not. */
+static void room_for_a_restore(struct kunit *test)
+{
+	struct hearth_supply supply = {
+		.system = 1 * GB,
+		.utmost = 3 * GB,
+		.physical[DRM_HEARTH_CLASS_DROPPABLE] = 3 * GB,
+		.physical[DRM_HEARTH_CLASS_NORMAL] = 4 * GB,
+		.physical[DRM_HEARTH_CLASS_PROTECTED] = 5 * GB,
+		.physical[DRM_HEARTH_CLASS_PINNED] = 6 * GB,
+	};
+
+	KUNIT_EXPECT_TRUE(test, hearth_supply_could_give(&supply, 0));
+	KUNIT_EXPECT_TRUE(test, hearth_supply_could_give(&supply, 10 * GB));
+	KUNIT_EXPECT_FALSE(test, hearth_supply_could_give(&supply, 10 * GB + 1));
+	KUNIT_EXPECT_FALSE(test, hearth_supply_could_give(&supply, U64_MAX));
+	supply.utmost = U64_MAX;
+	KUNIT_EXPECT_TRUE(test, hearth_supply_could_give(&supply, U64_MAX));
+	supply = (struct hearth_supply){ };
+	KUNIT_EXPECT_TRUE(test, hearth_supply_could_give(&supply, 0));
+	KUNIT_EXPECT_FALSE(test, hearth_supply_could_give(&supply, 1));
+}
+
 static void restore_time(struct kunit *test)
 {
 	KUNIT_EXPECT_EQ(test, hearth_restore_ns(0, 0, 0), HEARTH_RESTORE_LATENCY_NS);
@@ -749,6 +772,7 @@ static struct kunit_case verdict_cases[] = {
 	KUNIT_CASE(states),
 	KUNIT_CASE(victims),
 	KUNIT_CASE(victims_random),
+	KUNIT_CASE(room_for_a_restore),
 	KUNIT_CASE(restore_time),
 	{}
 };

@@ -18,6 +18,8 @@
 #include <linux/seq_file.h>
 #include <linux/shrinker.h>
 #include <linux/sizes.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
 
 #include <drm/drm_managed.h>
 
@@ -377,6 +379,16 @@ static bool hearth_look_store(struct hearth_store *store, void *arg)
 	return false;
 }
 
+static u64 hearth_utmost_bytes(void)
+{
+	u64 anon = global_node_page_state(NR_ACTIVE_ANON) +
+		   global_node_page_state(NR_INACTIVE_ANON);
+
+	return (min_t(u64, anon, max(get_nr_swap_pages(), 0L)) +
+		global_zone_page_state(NR_FREE_PAGES) + global_node_page_state(NR_ACTIVE_FILE) +
+		global_node_page_state(NR_INACTIVE_FILE)) << PAGE_SHIFT;
+}
+
 void hearth_supply_read(struct hearth_device *hdev, struct hearth_account *account,
 			struct hearth_store *except, struct hearth_supply *supply)
 {
@@ -404,6 +416,15 @@ void hearth_supply_read(struct hearth_device *hdev, struct hearth_account *accou
 	 * cannot while the device maps them.
 	 */
 	supply->system = hearth_room((u64)max(si_mem_available(), 0L) << PAGE_SHIFT, look.cache);
+	supply->utmost = hearth_room(hearth_utmost_bytes(), look.cache);
+}
+
+bool hearth_reclaim_could_give(struct hearth_store *store, u64 bytes)
+{
+	struct hearth_supply supply;
+
+	hearth_supply_read(store->hdev, NULL, store, &supply);
+	return hearth_supply_could_give(&supply, bytes);
 }
 
 static bool hearth_refresh_store(struct hearth_store *store, void *arg)

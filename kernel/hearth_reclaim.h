@@ -77,6 +77,9 @@ void hearth_budget_enforce(struct hearth_device *hdev);
 /* A store was read back. */
 void hearth_reclaim_restored(struct hearth_device *hdev, u64 bytes, u64 ns);
 
+/* hearth_supply_could_give(), for a restore of @store. Takes hearth_reclaim.lock. */
+bool hearth_reclaim_could_give(struct hearth_store *store, u64 bytes);
+
 /* What there is now, for a load by @account; @except is what it loads, or NULL. */
 void hearth_supply_read(struct hearth_device *hdev, struct hearth_account *account,
 			struct hearth_store *except, struct hearth_supply *supply);

@@ -7,16 +7,23 @@
  * on: so a watchdog gives up for it. It looks at progress only, and allocates
  * nothing; the fence of the next restore is there before it is needed.
  */
+#include <linux/delay.h>
 #include <linux/dma-fence.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+
+#include <drm/drm_print.h>
 
 #include "hearth_device.h"
 #include "hearth_fence.h"
 #include "hearth_store.h"
 #include "hearth_trace.h"
 #include "hearth_vm.h"
+
+/* How often, and how far apart, a restore looks for memory before it gives up. */
+#define HEARTH_ROOM_LOOKS	6
+#define HEARTH_ROOM_MS		100
 
 static unsigned int restore_timeout_ms = 30000;
 module_param(restore_timeout_ms, uint, 0644);
@@ -184,12 +191,53 @@ static bool hearth_restore_next(struct hearth_store *store, u32 from, u32 *index
 	return claimed;
 }
 
+/* What is wanted and not there, unless the restore has ended meanwhile: then 0. */
+static u64 hearth_restore_missing(struct hearth_store *store)
+{
+	u64 bytes = 0;
+	u32 i;
+
+	spin_lock(&store->lock);
+	for (i = 0; i < store->nr_extents && store->restore.fence && !store->closing; i++) {
+		if (store->extents[i].wanted)
+			bytes += hearth_extent_bytes(store, i);
+	}
+	spin_unlock(&store->lock);
+	return hearth_room(bytes, store->ops->cached(store));
+}
+
+/*
+ * Where memory for the whole rest cannot be had, nothing more of it is read:
+ * jobs need all of it or none, and the system would turn over all that it has
+ * for nothing. A process may be about to end, though, or a job of others.
+ */
+static bool hearth_restore_has_room(struct hearth_store *store)
+{
+	unsigned int look;
+	u64 bytes;
+
+	if (!store->ops->cached)
+		return true;
+	for (look = 0; look < HEARTH_ROOM_LOOKS; look++) {
+		if (look)
+			msleep(HEARTH_ROOM_MS);
+		bytes = hearth_restore_missing(store);
+		if (hearth_reclaim_could_give(store, bytes))
+			return true;
+	}
+	drm_dbg(&store->hdev->base, "store %llu: no memory for the %llu bytes that are missing\n",
+		store->id, bytes);
+	return false;
+}
+
 static int hearth_restore_one(struct hearth_store *store, u32 index, struct page **pages,
 			      struct file_ra_state *ra)
 {
 	int ret;
 
-	ret = hearth_extent_load(store, index, pages, ra);
+	ret = -ENOMEM;
+	if (hearth_restore_has_room(store))
+		ret = hearth_extent_load(store, index, pages, ra);
 	if (ret) {
 		spin_lock(&store->lock);
 		hearth_extent_set_dropped_locked(store, index);

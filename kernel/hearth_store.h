@@ -123,6 +123,9 @@ struct hearth_store_ops {
 	/** @release: The reverse of @place. */
 	void (*release)(struct hearth_store *store, u32 index);
 
+	/** @cached: Bytes of it, at most, that are in memory and not held by us; or NULL. */
+	u64 (*cached)(struct hearth_store *store);
+
 	/** @changed: Is the source another one than it was? Atomic. */
 	bool (*changed)(struct hearth_store *store);
 

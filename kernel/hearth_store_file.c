@@ -174,6 +174,14 @@ err_put:
 	return PTR_ERR(folio) == -ENOMEM ? -ENOMEM : -EIO;
 }
 
+/* More than that if it has grown, or less: others read and drop it as they like. */
+static u64 hearth_file_cached(struct hearth_store *store)
+{
+	u64 pages = READ_ONCE(store->file.file->f_mapping->nrpages);
+
+	return hearth_room(pages << PAGE_SHIFT, READ_ONCE(store->resident_bytes));
+}
+
 static void hearth_file_forget(struct hearth_store *store, u32 index)
 {
 	pgoff_t first = (pgoff_t)index << (HEARTH_EXTENT_SHIFT - PAGE_SHIFT);
@@ -192,6 +200,7 @@ static const struct hearth_store_ops hearth_file_ops = {
 	.name = "file",
 	.dir = DMA_TO_DEVICE,
 	.read = hearth_file_read,
+	.cached = hearth_file_cached,
 	.changed = hearth_file_changed,
 	.forget = hearth_file_forget,
 	.free = hearth_file_free,

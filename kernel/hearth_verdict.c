@@ -182,6 +182,18 @@ void hearth_judge(const struct hearth_demand *demand, const struct hearth_supply
 	}
 }
 
+bool hearth_supply_could_give(const struct hearth_supply *supply, u64 bytes)
+{
+	u64 most = max(supply->system, supply->utmost);
+	size_t i;
+
+	for (i = 0; i < HEARTH_STAGES; i++) {
+		if (hearth_stages[i].when & HEARTH_PRESSURE_RECLAIM)
+			most = hearth_sum(most, supply->physical[hearth_stages[i].class]);
+	}
+	return bytes <= most;
+}
+
 u64 hearth_restore_ns(u64 bytes, u64 restored_bytes, u64 restored_ns)
 {
 	/* Far beyond any memory, and no product below leaves 64 bits. */

@@ -52,6 +52,8 @@ struct hearth_supply {
 	u64 physical[HEARTH_CLASSES];
 	/** @system: What the system can give now. */
 	u64 system;
+	/** @utmost: What it could with no reserve and no cache left, and others swapped out. */
+	u64 utmost;
 	/** @ram: What it has. */
 	u64 ram;
 	/** @region: Size of the region that weights live in, 0 if there is none. */
@@ -84,6 +86,12 @@ struct hearth_judgement {
 
 void hearth_judge(const struct hearth_demand *demand, const struct hearth_supply *supply,
 		  struct hearth_judgement *judgement);
+
+/*
+ * Could the system give @bytes to a restore, if its reclaim did all it may? What
+ * is not known counts as a yes: so a yes may be wrong, a no is not.
+ */
+bool hearth_supply_could_give(const struct hearth_supply *supply, u64 bytes);
 
 /* Why something is dropped. */
 enum hearth_pressure {

@@ -428,7 +428,7 @@ int npu_host(const char *wish)
 }
 
 /* The number behind the first "KEY" that is followed by blanks or a colon. */
-static int64_t find_number(const char *path, const char *key)
+int64_t npu_number(const char *path, const char *key)
 {
 	size_t length = strlen(key);
 	int64_t value = -ENOENT;
@@ -443,7 +443,7 @@ static int64_t find_number(const char *path, const char *key)
 		if (!at || !strchr(": \t", at[length]))
 			continue;
 		value = strtoll(at + length + strspn(at + length, ": \t"), NULL, 0);
-		if (strstr(at, " KiB"))
+		if (strstr(at, " KiB") || strstr(at, " kB"))
 			value *= 1024;
 		else if (strstr(at, " MiB"))
 			value *= 1024 * 1024;
@@ -457,7 +457,7 @@ int64_t npu_fdinfo(int fd, const char *key)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	return find_number(path, key);
+	return npu_number(path, key);
 }
 
 /* The directory is named by the device or by the minor, as the kernel likes. */
@@ -472,7 +472,7 @@ int64_t npu_debugfs(const char *file, const char *key)
 	for (i = 0; i < 2 && value == -ENOENT; i++) {
 		snprintf(pattern, sizeof(pattern), "/sys/kernel/debug/%s/*/%s", roots[i], file);
 		if (!glob(pattern, 0, NULL, &found))
-			value = find_number(found.gl_pathv[0], key);
+			value = npu_number(found.gl_pathv[0], key);
 		globfree(&found);
 	}
 	return value;

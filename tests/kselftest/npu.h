@@ -101,8 +101,9 @@ int npu_inject(const char *what);
 /* One line to the machine: "unplug", "plug", "throttle BYTES_PER_SECOND" of reads. */
 int npu_host(const char *wish);
 
-/* A number behind @key in the fdinfo of @fd, or in a debugfs file; -ENOENT. */
+/* A number behind @key in the fdinfo of @fd, in a file, or in one of debugfs; -ENOENT. */
 int64_t npu_fdinfo(int fd, const char *key);
+int64_t npu_number(const char *path, const char *key);
 int64_t npu_debugfs(const char *file, const char *key);
 
 /*
