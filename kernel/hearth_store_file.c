@@ -24,10 +24,12 @@
 
 /*
  * Without versions a change shows in the time of the last one, which has the
- * resolution of the tick. So that the next change is another time, a file that
- * was changed just now gets that long to rest.
+ * resolution of the tick or that of the file system. So that the next change is
+ * another time, a file that was changed just now gets that long to rest. FAT cuts
+ * times to two seconds and tells nobody.
  */
-#define HEARTH_CTIME_TICKS	2
+#define HEARTH_CTIME_NS		(2 * TICK_NSEC)
+#define HEARTH_CTIME_FAT_NS	(2 * NSEC_PER_SEC)
 
 static bool hearth_file_is_versioned(const struct inode *inode)
 {
@@ -73,20 +75,28 @@ static bool hearth_file_changed(struct hearth_store *store)
 	return !timespec64_equal(&ctime, &source->ctime);
 }
 
-/* Who changed it within this tick could do so again without a trace. */
+static s64 hearth_file_resolution_ns(const struct inode *inode, const struct timespec64 *ctime)
+{
+	if (!ctime->tv_nsec)
+		return HEARTH_CTIME_FAT_NS;
+	return max_t(s64, HEARTH_CTIME_NS, inode->i_sb->s_time_gran);
+}
+
+/* Who changed it within this time could do so again without a trace. */
 static void hearth_file_let_rest(struct inode *inode)
 {
+	/* A time that is ahead of the clock is not waited for. */
+	unsigned long end = jiffies + nsecs_to_jiffies(2 * HEARTH_CTIME_FAT_NS);
 	struct timespec64 now, ctime;
-	int i;
 
-	for (i = 0; i < 2 * HEARTH_CTIME_TICKS; i++) {
+	do {
 		ktime_get_coarse_real_ts64(&now);
 		ctime = inode_get_ctime(inode);
 		if (timespec64_to_ns(&now) - timespec64_to_ns(&ctime) >
-		    HEARTH_CTIME_TICKS * TICK_NSEC)
+		    hearth_file_resolution_ns(inode, &ctime))
 			return;
 		msleep(jiffies_to_msecs(1));
-	}
+	} while (time_before(jiffies, end));
 }
 
 static void hearth_file_read_version(struct hearth_store_file *source)

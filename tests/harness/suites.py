@@ -23,6 +23,7 @@ import testbed
 # QEMU aborts when a device with MSI-X is unplugged: what unplugs stays with MSI.
 IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
+FAT = ['--load', 'vfat', '--load', 'nls_cp437', '--load', 'nls_ascii']
 # Completions, faults, resets, sleep.
 INTERRUPTS = ['fault', 'inject', 'lifetime', 'pm', 'query', 'queue', 'rebind', 'reserve', 'slots',
               'submit', 'two_process']
@@ -35,8 +36,8 @@ DEBUG_ONLY = ['no_memory']
 REGION = ['--driver-arg', 'weights_region_mb=16']
 IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
-    # vgem imports what we export.
-    ('msi', ['--load', 'vgem'], ['*'], ['region', *DEBUG_ONLY]),
+    # vgem imports what we export; FAT has files without versions.
+    ('msi', ['--load', 'vgem', *FAT], ['*'], ['region', *DEBUG_ONLY]),
     ('msix', ['--stub-arg=--msix'], INTERRUPTS, []),
     ('iommu', IOMMU, MAPPINGS, []),
 ]

@@ -129,6 +129,51 @@ TEST_F(memory, device_files)
 	EXPECT_EQ(memory.pinned, 0ull);
 }
 
+#define TRACING		"/sys/kernel/tracing/"
+#define GPU_MEM		TRACING "events/gpu_mem/gpu_mem_total/enable"
+
+/* The size that the last event of the device's total told, and how many there were. */
+static int64_t last_total(unsigned int *count)
+{
+	unsigned long long size;
+	int64_t last = -ENOENT;
+	unsigned int pid;
+	char line[256], *at;
+	FILE *f = fopen(TRACING "trace", "re");
+
+	*count = 0;
+	if (!f)
+		return -errno;
+	while (fgets(line, sizeof(line), f)) {
+		at = strstr(line, "gpu_mem_total: gpu_id=");
+		if (!at || sscanf(strstr(at, "pid="), "pid=%u size=%llu", &pid, &size) != 2 || pid)
+			continue;
+		last = size;
+		++*count;
+	}
+	fclose(f);
+	return last;
+}
+
+/* Each change of the total is told, as Android's memory monitors want it. */
+TEST_F(memory, event_of_the_total)
+{
+	unsigned int before, after;
+
+	if (access(GPU_MEM, F_OK))
+		SKIP("the kernel has no event for it (CONFIG_TRACE_GPU_MEM)");
+	ASSERT_EQ(rig_write(TRACING "trace", ""), 0);
+	ASSERT_EQ(rig_write(GPU_MEM, "1"), 0);
+	EXPECT_EQ(weights_run(&self->w), 0);
+	EXPECT_EQ(last_total(&before), device("npu_memory_utilization"));
+	EXPECT_GE(before, (unsigned int)(BYTES / WEIGHTS_EXTENT));
+	EXPECT_TRUE(RIG_UNTIL(memory(self->fd, "purgeable") == BYTES, 10));
+	EXPECT_EQ(weights_evict(WEIGHTS_EXTENT), 0);
+	EXPECT_EQ(last_total(&after), device("npu_memory_utilization"));
+	EXPECT_EQ(after, before + 1);
+	EXPECT_EQ(rig_write(GPU_MEM, "0"), 0);
+}
+
 TEST_F(memory, attributes_reject)
 {
 	static const char *const files[] = { "memory_budget", "uid_quota", "pinned_quota" };

@@ -2,6 +2,7 @@
 /* Buffers that come and go as dma-bufs. */
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
 #include <linux/udmabuf.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -271,6 +272,53 @@ TEST_F(prime, foreign_buffer_is_mapped_by_its_owner)
 	args.handle = bo;
 	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_BO_MMAP_OFFSET, &args), -EINVAL);
 	close(dma_buf);
+}
+
+/* Where Android's HALs have their buffers from. */
+static int heap_buffer(size_t bytes)
+{
+	struct dma_heap_allocation_data args = { .len = bytes, .fd_flags = O_RDWR | O_CLOEXEC };
+	int heap = open("/dev/dma_heap/system", O_RDONLY | O_CLOEXEC), ret;
+
+	if (heap < 0)
+		return -errno;
+	ret = ioctl(heap, DMA_HEAP_IOCTL_ALLOC, &args) ? -errno : (int)args.fd;
+	close(heap);
+	return ret;
+}
+
+TEST_F(prime, heap_buffer)
+{
+	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
+	int dma_buf = heap_buffer(SIZE), bo;
+	uint8_t *p;
+
+	if (dma_buf == -ENOENT)
+		SKIP("no dma-heap");
+	ASSERT_GE(dma_buf, 0);
+	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dma_buf, 0);
+	ASSERT_NE(p, MAP_FAILED);
+	ASSERT_EQ(ioctl(dma_buf, DMA_BUF_IOCTL_SYNC, &sync), 0);
+	memset(p, 0x4d, 64);
+	sync.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW;
+	ASSERT_EQ(ioctl(dma_buf, DMA_BUF_IOCTL_SYNC, &sync), 0);
+
+	bo = import_fd(self->fd, dma_buf);
+	ASSERT_GT(bo, 0);
+	EXPECT_EQ(import_fd(self->fd, dma_buf), bo);
+	ASSERT_EQ(npu_map(self->fd, self->ctx.vm, bo, 0, VA, SIZE, 0), 0);
+	/* From its first page to its last. */
+	EXPECT_EQ(copy(&self->ctx, VA + SIZE - 64, VA, 64), 0);
+	sync.flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ;
+	ASSERT_EQ(ioctl(dma_buf, DMA_BUF_IOCTL_SYNC, &sync), 0);
+	EXPECT_EQ(p[SIZE - 1], 0x4d);
+	EXPECT_EQ(p[SIZE - 65], 0);
+	munmap(p, SIZE);
+	/* The heap's memory stays for as long as the device has it mapped. */
+	close(dma_buf);
+	ASSERT_EQ(npu_bo_close(self->fd, bo), 0);
+	EXPECT_EQ(copy(&self->ctx, self->ctx.stream_va + 4096, VA, 64), 0);
+	EXPECT_EQ(self->ctx.stream[4096], 0x4d);
 }
 
 TEST_F(prime, not_a_dma_buf)
