@@ -263,12 +263,14 @@ def run_guest(ctx, log, vm_args, command, wanted, seconds):
 
 
 def guest_programs(ctx, log, kernel, vm_args, programs):
-    """Runs programs in one boot; one that is not built must not keep the others from it."""
+    """Runs programs in one boot, if any; one that is not built must not keep the others from it."""
     lost = [p for p in programs if not os.path.exists(p)]
     if lost:
         others = [p for p in programs if p not in lost]
-        found = guest_programs(ctx, log, kernel, vm_args, others) if others else []
-        return [Result(f'{os.path.basename(p)}: not built', FAIL, '') for p in lost] + found
+        return [Result(f'{os.path.basename(p)}: not built', FAIL, '') for p in lost] + \
+            guest_programs(ctx, log, kernel, vm_args, others)
+    if not programs:
+        return []
     names = [os.path.basename(p) for p in programs]
     add = [a for p, n in zip(programs, names) for a in ('--add', f'{p}:/tests/{n}')]
     command = ['env', f'HEARTH_BOOT={os.path.basename(log)}', 'run-tests', str(GUEST_SECONDS),
@@ -286,14 +288,12 @@ def kselftest(ctx):
     results = []
     for name, vm_args, wanted, unwanted in BOOTS:
         chosen = [p for p in programs if named(p, wanted) and not named(p, unwanted)]
-        if chosen:
-            results += guest_programs(ctx, f'kselftest/{name}', ctx.kernel, vm_args, chosen)
+        results += guest_programs(ctx, f'kselftest/{name}', ctx.kernel, vm_args, chosen)
     return results + in_region(ctx, 'kselftest/region', ctx.kernel, programs, IN_REGION)
 
 
 def in_region(ctx, log, kernel, programs, names):
-    chosen = [p for p in programs if os.path.basename(p) in names]
-    return guest_programs(ctx, log, kernel, REGION, chosen) if chosen else []
+    return guest_programs(ctx, log, kernel, REGION, [p for p in programs if named(p, names)])
 
 
 def debug_kernel(ctx):
@@ -321,11 +321,10 @@ def debug(ctx):
     # It comes last, when the lane of the host has ended: a guest for each half.
     guests = [lambda: guest_programs(ctx, 'debug/kasan-1', 'debug', [], others[::2]),
               lambda: guest_programs(ctx, 'debug/kasan-2', 'debug', [], others[1::2]),
+              lambda: in_region(ctx, 'debug/region', 'debug', programs, ['region']),
               lambda: run_guest(ctx, 'debug/kunit', ['--kernel', 'debug', '--no-device', *add],
-                                ['run-kunit', *(f'/tests/{f}' for f in kunit)], kunit, 120),
-              lambda: in_region(ctx, 'debug/region', 'debug', programs, ['region'])]
-    empty = [not others[::2], not others[1::2], not kunit, False]
-    return results + ctx.parallel(lambda run: run(), [g for g, e in zip(guests, empty) if not e])
+                                ['run-kunit', *(f'/tests/{f}' for f in kunit)], kunit, 120) if kunit else []]
+    return results + ctx.parallel(lambda run: run(), guests)
 
 
 def e2e(ctx):
