@@ -144,6 +144,9 @@ static const struct type_fields type_fields[HEARTH_OP_COUNT] = {
 	[HEARTH_OP_ATTENTION_2] = { { "type" }, { FIELD(attention_2, base.type) } },
 	[HEARTH_OP_KV_WRITE_Q] = { { "type" }, { FIELD(kv_write, type) } },
 	[HEARTH_OP_KV_SHIFT] = { { "type" }, { FIELD(kv_shift, type) } },
+	[HEARTH_OP_KV_WRITE_PAGED] = { { "type" }, { FIELD(kv_write_paged, base.type) } },
+	[HEARTH_OP_ATTENTION_PAGED] = { { "type" }, { FIELD(attention_paged, base.base.type) } },
+	[HEARTH_OP_KV_SHIFT_PAGED] = { { "type" }, { FIELD(kv_shift_paged, base.type) } },
 };
 
 /* @cmd is whole: cmd->bytes of it are there. */

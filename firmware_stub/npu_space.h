@@ -9,7 +9,7 @@
 #include "npu_mmu.h"
 
 /* Most ranges that an op holds at a time, with room to spare. */
-#define NPU_SPACE_MAPS	32
+#define NPU_SPACE_MAPS	160
 
 struct npu_space_map {
 	struct npu_access access;

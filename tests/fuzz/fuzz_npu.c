@@ -270,6 +270,26 @@ static void floats(struct input *in)
 	fill_nops(in, 768, 1024);
 }
 
+/* A cache of three pages, with those of another between them. */
+static void paged(struct input *in)
+{
+	const struct hearth_cmd_kv_pages pages = { .positions = 16, .stride = 0x1000 };
+	const struct hearth_cmd_kv_write_paged kv = { .base = { .src = 0x8000, .pos = 0x4000,
+		.cache = 0x10000, .rows = 2, .kv_heads = 2, .head_dim = 16, .n_ctx = 40,
+		.type = HEARTH_TYPE_F16 }, .pages = pages };
+	const struct hearth_cmd_attention_paged at = { .base = { .base = { .q = 0x8000,
+		.k = 0x10000, .v = 0x10800, .pos = 0x4000, .dst = 0xc000, .rows = 2, .heads = 4,
+		.kv_heads = 2, .head_dim = 16, .n_ctx = 40, .scale = 0x3f000000,
+		.type = HEARTH_TYPE_F16 }, .window = 20 }, .pages = pages };
+	const struct hearth_cmd_kv_shift_paged sh = { .base = { .cache = 0x10000,
+		.shift = 0x4000, .kv_heads = 2, .head_dim = 16, .n_ctx = 40,
+		.type = HEARTH_TYPE_F16 }, .pages = pages };
+	size_t p = put(in, 0, HEARTH_OP_KV_WRITE_PAGED, &kv, sizeof(kv));
+
+	fill_nops(in, put(in, p, HEARTH_OP_ATTENTION_PAGED, &at, sizeof(at)), 256);
+	fill_nops(in, put(in, 256, HEARTH_OP_KV_SHIFT_PAGED, &sh, sizeof(sh)), 1024);
+}
+
 static void bytes(struct input *in)
 {
 	const struct hearth_cmd_conv_2d conv = { .src = 0x4000, .weights = 0x8000,
@@ -302,6 +322,9 @@ void fuzz_seeds(void (*add)(const void *data, size_t size))
 
 	good_host(&in);
 	floats(&in);
+	add(&in, sizeof(in));
+	good_host(&in);
+	paged(&in);
 	add(&in, sizeof(in));
 	good_host(&in);
 	bytes(&in);

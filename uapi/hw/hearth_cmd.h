@@ -26,6 +26,10 @@
 #define HEARTH_CMD_MAX_ELEMENTS		(1ull << 36)
 #define HEARTH_CMD_MAX_BYTES		256
 
+/* A KV cache in pages: positions of a page at least, pages at most. */
+#define HEARTH_KV_MIN_PAGE		16
+#define HEARTH_KV_MAX_PAGES		64
+
 /*
  * enum hearth_type - data types; numbers are bits in HEARTH_REG_TYPES
  */
@@ -93,6 +97,10 @@ enum hearth_opcode {
 	HEARTH_OP_ATTENTION_2 = 44,
 	HEARTH_OP_KV_WRITE_Q = 45,
 	HEARTH_OP_KV_SHIFT = 46,
+	/* contract 1.2 */
+	HEARTH_OP_KV_WRITE_PAGED = 47,
+	HEARTH_OP_ATTENTION_PAGED = 48,
+	HEARTH_OP_KV_SHIFT_PAGED = 49,
 
 	HEARTH_OP_COUNT = 64,
 };
@@ -528,6 +536,48 @@ struct hearth_cmd_attention_2 {
 	__le32 window;
 	/** @softcap: Scores s become c * tanh(s / c) (f32), finite; 0: they stay. */
 	__le32 softcap;
+};
+
+/*
+ * struct hearth_cmd_kv_pages - how a cache lies that is made page by page
+ *
+ * Position t of head h is row h * positions + t % positions of page
+ * t / positions. Between the pages is what belongs to others, such as the caches
+ * of other layers: so one range of memory for all of them grows at its end.
+ */
+struct hearth_cmd_kv_pages {
+	/**
+	 * @positions: In a page: a power of two, at least HEARTH_KV_MIN_PAGE;
+	 * n_ctx has at most HEARTH_KV_MAX_PAGES pages, the last one is whole.
+	 */
+	__le32 positions;
+	__le32 reserved;
+	/** @stride: Bytes from a page to the next: at least a page's, a multiple of 4. */
+	__le64 stride;
+};
+
+/*
+ * struct hearth_cmd_kv_write_paged - KV_WRITE and KV_WRITE_Q, of any of their types
+ */
+struct hearth_cmd_kv_write_paged {
+	struct hearth_cmd_kv_write base;
+	struct hearth_cmd_kv_pages pages;
+};
+
+/*
+ * struct hearth_cmd_attention_paged - ATTENTION_2; both caches lie alike
+ */
+struct hearth_cmd_attention_paged {
+	struct hearth_cmd_attention_2 base;
+	struct hearth_cmd_kv_pages pages;
+};
+
+/*
+ * struct hearth_cmd_kv_shift_paged - KV_SHIFT
+ */
+struct hearth_cmd_kv_shift_paged {
+	struct hearth_cmd_kv_shift base;
+	struct hearth_cmd_kv_pages pages;
 };
 
 /*

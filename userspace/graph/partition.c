@@ -24,12 +24,15 @@ static uint64_t float_types(const struct hearth_cmd_header *hdr)
 		return BIT(c.matmul->type) | BIT(HEARTH_TYPE_F32);
 	case HEARTH_OP_KV_WRITE:
 	case HEARTH_OP_KV_WRITE_Q:
+	case HEARTH_OP_KV_WRITE_PAGED:
 		return BIT(c.kv_write->type) | BIT(HEARTH_TYPE_F32) | BIT(HEARTH_TYPE_I32);
 	case HEARTH_OP_KV_SHIFT:
+	case HEARTH_OP_KV_SHIFT_PAGED:
 		return BIT(c.kv_shift->type) | BIT(HEARTH_TYPE_I32) |
 		       (c.kv_shift->n_rot ? BIT(HEARTH_TYPE_F32) : 0);
 	case HEARTH_OP_ATTENTION:
 	case HEARTH_OP_ATTENTION_2:
+	case HEARTH_OP_ATTENTION_PAGED:
 		return BIT(c.attention->type) | BIT(HEARTH_TYPE_F32) | BIT(HEARTH_TYPE_I32);
 	case HEARTH_OP_ROPE:
 	case HEARTH_OP_ARGMAX:
@@ -110,7 +113,7 @@ static uint32_t attended(const struct hearth_cmd_header *hdr)
 	const struct hearth_cmd_attention_2 *c = (const void *)hdr;
 	uint32_t n = c->base.n_ctx;
 
-	return hdr->op == HEARTH_OP_ATTENTION_2 && c->window && c->window < n ? c->window : n;
+	return hdr->op != HEARTH_OP_ATTENTION && c->window && c->window < n ? c->window : n;
 }
 
 uint64_t hg_cmd_macs(const struct hearth_cmd_header *hdr)
@@ -137,6 +140,7 @@ uint64_t hg_cmd_macs(const struct hearth_cmd_header *hdr)
 		return (uint64_t)c.matmul->rows * c.matmul->in_n * c.matmul->out_n;
 	case HEARTH_OP_ATTENTION:
 	case HEARTH_OP_ATTENTION_2:
+	case HEARTH_OP_ATTENTION_PAGED:
 		/* With a full context: q * k and p * v */
 		return 2ull * c.attention->rows * c.attention->heads * attended(hdr) *
 		       c.attention->head_dim;

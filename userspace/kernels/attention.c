@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: MIT
 /*
- * ATTENTION and ATTENTION_2. A query is one head of one row; a task has some
- * queries that read the same key/value head. Of the caches, only the part from
- * the first to the last position in use is mapped, some heads at a time.
+ * ATTENTION, ATTENTION_2 and ATTENTION_PAGED. A query is one head of one row; a task
+ * has some queries that read the same key/value head. Of the caches, only the part from
+ * the first to the last position in use is mapped, some heads at a time: each head by
+ * itself, or, where there are pages, those heads of each page.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "kernels/f16.h"
 #include "kernels/float.h"
+#include "kernels/kv_cache.h"
 
-/* Key/value heads mapped at a time, two maps each. */
+/* Key/value heads mapped at a time. */
 #define HEADS	8
+
+/* Maps of a cache at a time: heads, or pages. */
+#define MAPS	HEARTH_KV_MAX_PAGES
+_Static_assert(MAPS >= HEADS, "a map for each head");
 
 /* Rows at a time. */
 #define MAX_ROWS	64
@@ -28,9 +34,15 @@ static struct extra extra(const struct hearth_cmd_attention *c)
 {
 	const struct hearth_cmd_attention_2 *c2 = (const void *)c;
 
-	if (c->hdr.op != HEARTH_OP_ATTENTION_2)
+	if (c->hdr.op == HEARTH_OP_ATTENTION)
 		return (struct extra){ 0 };
 	return (struct extra){ c2->window, c2->softcap };
+}
+
+static const struct hearth_cmd_kv_pages *pages_of(const struct hearth_cmd_attention *c)
+{
+	return c->hdr.op == HEARTH_OP_ATTENTION_PAGED ?
+	       &((const struct hearth_cmd_attention_paged *)c)->pages : NULL;
 }
 
 static int check_fields(const struct hearth_cmd_attention *c, uint64_t *n, uint64_t *cache,
@@ -41,17 +53,15 @@ static int check_fields(const struct hearth_cmd_attention *c, uint64_t *n, uint6
 			return hk_bad(fault, "reserved");
 	}
 	if (c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16 &&
-	    (c->type != HEARTH_TYPE_Q8_0 || c->hdr.op != HEARTH_OP_ATTENTION_2))
+	    (c->type != HEARTH_TYPE_Q8_0 || c->hdr.op == HEARTH_OP_ATTENTION))
 		return hk_bad(fault, "type");
 	if (hk_elements((uint32_t[]){ c->rows, c->heads, c->head_dim }, 3, n))
 		return hk_bad(fault, "rows");
-	if (hk_elements((uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim }, 3, cache))
-		return hk_bad(fault, "n_ctx");
+	if (hk_kv_cache_bytes(c->type, (uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim },
+			      pages_of(c), cache, fault))
+		return -EINVAL;
 	if (c->heads % c->kv_heads)
 		return hk_bad(fault, "kv_heads");
-	*cache = (uint64_t)c->kv_heads * c->n_ctx * hk_row_bytes(c->type, c->head_dim);
-	if (!*cache)
-		return hk_bad(fault, "head_dim");
 	return hk_finite_bits(c->scale) ? 0 : hk_bad(fault, "scale");
 }
 
@@ -113,9 +123,10 @@ struct job {
 	uint32_t rows, first_head, heads;
 	/* Queries of a task. */
 	uint32_t tile;
+	struct hk_kv_cache l;
 	/* Positions [from, to) are mapped. */
 	uint32_t from, to;
-	struct hk_map k[HEADS], v[HEADS];
+	const struct hk_map *k, *v;
 };
 
 /* First position that a row at @pos attends to. */
@@ -143,10 +154,16 @@ static struct query query(const struct job *j, uint32_t kv, uint32_t i)
 			       first_of(c, pos), pos + 1 };
 }
 
-/* Entry @t of a map. */
-static const uint8_t *entry(const struct job *j, const struct hk_map *m, uint32_t t)
+/* Entry @t of head @kv of those that are mapped; others follow up to the page's end. */
+static const uint8_t *entry(const struct job *j, const struct hk_map *maps, uint32_t kv,
+			    uint32_t t)
 {
-	return (uint8_t *)m->ptr + (t - j->from) * hk_row_bytes(j->c->type, j->c->head_dim);
+	uint32_t page = j->l.page;
+
+	if (!pages_of(j->c))
+		return (uint8_t *)maps[kv].ptr + (t - j->from) * j->l.row;
+	return (uint8_t *)maps[t / page - j->from / page].ptr +
+	       ((uint64_t)kv * page + t % page) * j->l.row;
 }
 
 static float *scores_of(const struct job *j, unsigned int worker, unsigned int i)
@@ -168,20 +185,33 @@ static void one_query(const struct job *j, uint32_t kv, const struct query *q,
 		      unsigned int worker)
 {
 	const struct hearth_cmd_attention *c = j->c;
-	const uint8_t *k = entry(j, &j->k[kv], q->first), *v = entry(j, &j->v[kv], q->first);
 	bool f16 = c->type == HEARTH_TYPE_F16, q8 = c->type == HEARTH_TYPE_Q8_0;
 	float scale = hk_f32_from_bits(c->scale), *s = scores_of(j, worker, 0);
-	uint32_t n = q->end - q->first;
+	float *out = j->dst + q->at;
 
-	if (q8)
-		j->flt->scores_q8(s, j->q + q->at, k, n, c->head_dim, scale);
-	else
-		j->flt->scores(s, j->q + q->at, k, f16, n, c->head_dim, scale);
-	finish(j, s, n);
-	if (q8)
-		j->flt->weighted_sum_q8(j->dst + q->at, s, v, n, c->head_dim);
-	else
-		j->flt->weighted_sum(j->dst + q->at, s, v, f16, n, c->head_dim);
+	for (uint32_t t = q->first, n; t < q->end; t += n) {
+		const uint8_t *k = entry(j, j->k, kv, t);
+
+		n = hk_kv_run(&j->l, t, q->end);
+		if (q8)
+			j->flt->scores_q8(s + (t - q->first), j->q + q->at, k, n, c->head_dim,
+					  scale);
+		else
+			j->flt->scores(s + (t - q->first), j->q + q->at, k, f16, n, c->head_dim,
+				       scale);
+	}
+	finish(j, s, q->end - q->first);
+	/* the query is done with, and may lie here */
+	memset(out, 0, c->head_dim * sizeof(*out));
+	for (uint32_t t = q->first, n; t < q->end; t += n) {
+		const uint8_t *v = entry(j, j->v, kv, t);
+
+		n = hk_kv_run(&j->l, t, q->end);
+		if (q8)
+			j->flt->weighted_sum_q8(out, s + (t - q->first), v, n, c->head_dim);
+		else
+			j->flt->weighted_sum(out, s + (t - q->first), v, f16, n, c->head_dim);
+	}
 }
 
 /* @n queries add what positions [from, to) give; p[i] belongs to position @base. */
@@ -190,12 +220,28 @@ static void add_part(const struct job *j, uint32_t kv, float *const out[], float
 {
 	const float *at[HK_QUERIES];
 
-	if (from >= to)
-		return;
-	for (uint32_t i = 0; i < n; i++)
-		at[i] = p[i] + (from - base);
-	j->flt->weighted_add(out, at, n, entry(j, &j->v[kv], from), j->c->type, to - from,
-			     j->c->head_dim);
+	for (uint32_t t = from, run; t < to; t += run) {
+		run = hk_kv_run(&j->l, t, to);
+		for (uint32_t i = 0; i < n; i++)
+			at[i] = p[i] + (t - base);
+		j->flt->weighted_add(out, at, n, entry(j, j->v, kv, t), j->c->type, run,
+				     j->c->head_dim);
+	}
+}
+
+/* Scores of four queries at positions [from, to), into s[i] from @from on. */
+static void four_scores(const struct job *j, uint32_t kv, float *const s[HK_QUERIES],
+			const float *const q[HK_QUERIES], uint32_t from, uint32_t to)
+{
+	float *at[HK_QUERIES];
+
+	for (uint32_t t = from, n; t < to; t += n) {
+		n = hk_kv_run(&j->l, t, to);
+		for (int i = 0; i < HK_QUERIES; i++)
+			at[i] = s[i] + (t - from);
+		j->flt->scores_4(at, q, entry(j, j->k, kv, t), j->c->type, n, j->c->head_dim,
+				 hk_f32_from_bits(j->c->scale));
+	}
 }
 
 /*
@@ -220,8 +266,7 @@ static void four_queries(const struct job *j, uint32_t kv, const struct query q[
 		out[i] = j->dst + q[i].at;
 		s[i] = scores_of(j, worker, i);
 	}
-	j->flt->scores_4(s, in, entry(j, &j->k[kv], base), c->type, end - base, c->head_dim,
-			 hk_f32_from_bits(c->scale));
+	four_scores(j, kv, s, in, base, end);
 	for (int i = 0; i < HK_QUERIES; i++) {
 		finish(j, s[i] + (q[i].first - base), q[i].end - q[i].first);
 		memset(out[i], 0, c->head_dim * sizeof(*out[i]));
@@ -256,31 +301,54 @@ static void tiles(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 	}
 }
 
-static int map_head(struct job *j, uint32_t i, struct hk_space *space, struct hk_fault *fault)
+/* Where map @i of the group is: a head's positions, or a page's heads. */
+static void find_map(const struct job *j, uint32_t i, uint64_t *at, uint64_t *bytes)
 {
-	const struct hearth_cmd_attention *c = j->c;
-	uint64_t row = hk_row_bytes(c->type, c->head_dim), bytes = (j->to - j->from) * row;
-	uint64_t at = ((uint64_t)(j->first_head + i) * c->n_ctx + j->from) * row;
-	struct hk_operand k = { c->k + at, bytes, HK_READ, "k" };
-	struct hk_operand v = { c->v + at, bytes, HK_READ, "v" };
+	if (pages_of(j->c)) {
+		*at = hk_kv_at(&j->l, j->first_head, (j->from / j->l.page + i) * j->l.page);
+		*bytes = (uint64_t)j->heads * j->l.page * j->l.row;
+	} else {
+		*at = hk_kv_at(&j->l, j->first_head + i, j->from);
+		*bytes = (j->to - j->from) * j->l.row;
+	}
+}
+
+static uint32_t count_maps(const struct job *j)
+{
+	return pages_of(j->c) ? (j->to - 1) / j->l.page - j->from / j->l.page + 1 : j->heads;
+}
+
+static int map_both(const struct job *j, uint32_t i, struct hk_map *k, struct hk_map *v,
+		    struct hk_space *space, struct hk_fault *fault)
+{
+	struct hk_operand op = { .access = HK_READ };
+	uint64_t at;
 	int ret;
 
-	ret = hk_map(space, &j->k[i], &k, fault);
+	find_map(j, i, &at, &op.bytes);
+	op.va = j->c->k + at;
+	op.name = "k";
+	ret = hk_map(space, k, &op, fault);
 	if (ret)
 		return ret;
-	ret = hk_map(space, &j->v[i], &v, fault);
-	return ret ? hk_unmap(space, &j->k[i], ret, fault) : 0;
+	op.va = j->c->v + at;
+	op.name = "v";
+	ret = hk_map(space, v, &op, fault);
+	return ret ? hk_unmap(space, k, ret, fault) : 0;
 }
 
 static int one_group(struct job *j, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_attention *c = j->c;
 	uint64_t per_head = (uint64_t)(j->to - j->from) * c->head_dim;
-	uint32_t i, n;
+	uint32_t i, n = count_maps(j);
+	struct hk_map k[MAPS], v[MAPS];
 	int ret = 0;
 
-	for (i = 0; i < j->heads; i++) {
-		ret = map_head(j, i, space, r->fault);
+	j->k = k;
+	j->v = v;
+	for (i = 0; i < n; i++) {
+		ret = map_both(j, i, &k[i], &v[i], space, r->fault);
 		if (ret)
 			break;
 	}
@@ -297,8 +365,8 @@ static int one_group(struct job *j, struct hk_space *space, struct hk_run *r)
 			    (uint32_t)(16384 / (per_head * j->tile) + 1));
 	}
 	while (i-- > 0) {
-		ret = hk_unmap(space, &j->v[i], ret, r->fault);
-		ret = hk_unmap(space, &j->k[i], ret, r->fault);
+		ret = hk_unmap(space, &v[i], ret, r->fault);
+		ret = hk_unmap(space, &k[i], ret, r->fault);
 	}
 	return ret;
 }
@@ -316,6 +384,9 @@ static void find_range(struct job *j, uint32_t largest)
 	j->from = first_of(c, smallest) / STEP * STEP;
 	j->to = (largest + STEP) / STEP * STEP;
 	j->to = j->to < c->n_ctx ? j->to : c->n_ctx;
+	/* a page behind it need not be there */
+	if (pages_of(c))
+		j->to = largest + 1;
 }
 
 static int all_groups(struct job *j, const int32_t *pos, struct hk_space *space,
@@ -349,7 +420,10 @@ int hk_attention_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 		{ c->dst, bytes, HK_WRITE, "dst" },
 	};
 	bool four = hk_flt(r)->scores_4 && c->head_dim % 16 == 0;
-	struct job j = { .c = c, .flt = hk_flt(r), .tile = four ? HK_QUERIES : 1 };
+	struct job j = {
+		.c = c, .flt = hk_flt(r), .tile = four ? HK_QUERIES : 1,
+		.l = hk_kv_cache(c->type, c->head_dim, c->n_ctx, pages_of(c)),
+	};
 	struct hk_map map[3];
 	int ret = 0, i;
 

@@ -167,6 +167,27 @@ const struct hk_op hk_ops_float[HEARTH_OP_COUNT] = {
 		.scratch = hk_kv_shift_scratch,
 		.exec = hk_kv_shift_exec,
 	},
+	[HEARTH_OP_KV_WRITE_PAGED] = {
+		.name = "kv_write_paged",
+		.bytes = sizeof(struct hearth_cmd_kv_write_paged),
+		.operands = hk_kv_write_operands,
+		.scratch = hk_kv_write_scratch,
+		.exec = hk_kv_write_exec,
+	},
+	[HEARTH_OP_ATTENTION_PAGED] = {
+		.name = "attention_paged",
+		.bytes = sizeof(struct hearth_cmd_attention_paged),
+		.operands = hk_attention_2_operands,
+		.scratch = hk_attention_scratch,
+		.exec = hk_attention_exec,
+	},
+	[HEARTH_OP_KV_SHIFT_PAGED] = {
+		.name = "kv_shift_paged",
+		.bytes = sizeof(struct hearth_cmd_kv_shift_paged),
+		.operands = hk_kv_shift_operands,
+		.scratch = hk_kv_shift_scratch,
+		.exec = hk_kv_shift_exec,
+	},
 	[HEARTH_OP_ARGMAX] = {
 		.name = "argmax",
 		.bytes = sizeof(struct hearth_cmd_argmax),

@@ -83,7 +83,7 @@ struct hk_float_kernels {
 	/* s[t] = dot(q, k[t]) * scale for t < n; @f16 tells the type of k. */
 	void (*scores)(float *s, const float *q, const void *k, bool f16, uint32_t n,
 		       uint32_t dim, float scale);
-	/* out[c] = sum over t of p[t] * v[t][c] */
+	/* out[c] += sum over t of p[t] * v[t][c], t ascending */
 	void (*weighted_sum)(float *out, const float *p, const void *v, bool f16,
 			     uint32_t n, uint32_t dim);
 	/*

@@ -79,7 +79,7 @@ HK_INLINE void weighted_channels(float *out, const float *p, const void *v,
 	__m256 acc[4];
 
 	for (int g = 0; g < groups; g++)
-		acc[g] = _mm256_setzero_ps();
+		acc[g] = _mm256_loadu_ps(out + c + 8 * g);
 	for (uint32_t t = 0; t < n; t++) {
 		__m256 pt = _mm256_broadcast_ss(p + t);
 		uint64_t at = (uint64_t)t * dim + c;
@@ -95,7 +95,7 @@ HK_INLINE void weighted_rest(float *out, const float *p, const void *v, unsigned
 			     uint32_t n, uint32_t dim, uint32_t c)
 {
 	for (; c < dim; c++) {
-		float acc = 0;
+		float acc = out[c];
 
 		for (uint32_t t = 0; t < n; t++) {
 			uint64_t at = (uint64_t)t * dim + c;

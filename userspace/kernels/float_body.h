@@ -172,8 +172,9 @@ static inline void hk_body_weighted_sum_q8(float *out, const float *p, const uin
 	uint64_t row = (uint64_t)dim / HK_Q8_BLOCK * HK_Q8_BYTES;
 
 	for (uint32_t c = 0; c < dim; c += HK_Q8_BLOCK, v += HK_Q8_BYTES) {
-		float acc[HK_Q8_BLOCK] = { 0 };
+		float acc[HK_Q8_BLOCK];
 
+		memcpy(acc, out + c, sizeof(acc));
 		for (uint32_t t = 0; t < n; t++) {
 			const uint8_t *block = v + t * row;
 			const int8_t *x = (const int8_t *)block + 2;

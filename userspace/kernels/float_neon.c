@@ -105,7 +105,7 @@ HK_INLINE void weighted_channels(float *out, const float *p, const void *v,
 	float32x4_t acc[16];
 
 	for (int g = 0; g < groups; g++)
-		acc[g] = vdupq_n_f32(0);
+		acc[g] = vld1q_f32(out + c + 4 * g);
 	for (uint32_t t = 0; t < n; t++) {
 		float32x4_t pt = vld1q_dup_f32(p + t);
 		uint64_t at = (uint64_t)t * dim + c;
@@ -121,7 +121,7 @@ static void weighted_rest(float *out, const float *p, const void *v, unsigned in
 			  uint32_t n, uint32_t dim, uint32_t c)
 {
 	for (; c < dim; c++) {
-		float acc = 0;
+		float acc = out[c];
 
 		for (uint32_t t = 0; t < n; t++) {
 			uint64_t at = (uint64_t)t * dim + c;

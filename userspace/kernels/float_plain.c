@@ -41,7 +41,7 @@ static void weighted_sum(float *out, const float *p, const void *v, bool f16, ui
 	unsigned int type = f16 ? HEARTH_TYPE_F16 : HEARTH_TYPE_F32;
 
 	for (uint32_t c = 0; c < dim; c++) {
-		float acc = 0;
+		float acc = out[c];
 
 		for (uint32_t t = 0; t < n; t++)
 			acc = fmaf(p[t], load(v, type, (uint64_t)t * dim + c), acc);

@@ -70,7 +70,7 @@ HK_INLINE void hk_q8_weighted(float *out, const float *p, const uint8_t *v, uint
 	__m256 acc[8];
 
 	for (int g = 0; g < 4 * blocks; g++)
-		acc[g] = _mm256_setzero_ps();
+		acc[g] = _mm256_loadu_ps(out + 8 * g);
 	for (uint32_t t = 0; t < n; t++, v += bytes) {
 		__m256 pt = _mm256_broadcast_ss(p + t);
 

@@ -66,8 +66,10 @@ static void weighted_sum_q8(float *out, const float *p, const uint8_t *v, uint32
 	uint64_t bytes = (uint64_t)dim / HK_Q8_BLOCK * HK_Q8_BYTES;
 
 	for (uint32_t c = 0; c < dim; c += HK_Q8_BLOCK, v += HK_Q8_BYTES) {
-		struct hk_lanes acc[2] = { hk_lanes_zero(), hk_lanes_zero() };
+		struct hk_lanes acc[2];
 
+		for (int j = 0; j < 8; j++)
+			acc[j / 4].v[j % 4] = vld1q_f32(out + c + 4 * j);
 		for (uint32_t t = 0; t < n; t++) {
 			const uint8_t *block = v + t * bytes;
 			float32x4_t pt = vld1q_dup_f32(p + t);

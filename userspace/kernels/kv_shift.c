@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * KV_SHIFT: a task is one head. Entries move to lower positions, ascending:
+ * KV_SHIFT and KV_SHIFT_PAGED: a task is one head. Entries move to lower positions, ascending:
  * what is read is never what was written already.
  */
 #include <errno.h>
@@ -8,6 +8,13 @@
 
 #include "kernels/decode.h"
 #include "kernels/float.h"
+#include "kernels/kv_cache.h"
+
+static const struct hearth_cmd_kv_pages *pages_of(const struct hearth_cmd_kv_shift *c)
+{
+	return c->hdr.op == HEARTH_OP_KV_SHIFT_PAGED ?
+	       &((const struct hearth_cmd_kv_shift_paged *)c)->pages : NULL;
+}
 
 static int check_rotation(const struct hearth_cmd_kv_shift *c, struct hk_fault *fault)
 {
@@ -21,19 +28,16 @@ static int check_rotation(const struct hearth_cmd_kv_shift *c, struct hk_fault *
 int hk_kv_shift_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
 {
 	const struct hearth_cmd_kv_shift *c = cmd;
-	uint64_t n, bytes;
+	uint64_t bytes;
 
 	if (c->reserved[0] || c->reserved[1] || c->reserved[2])
 		return hk_bad(fault, "reserved");
 	if (c->type != HEARTH_TYPE_F32 && c->type != HEARTH_TYPE_F16 &&
 	    c->type != HEARTH_TYPE_Q8_0)
 		return hk_bad(fault, "type");
-	if (hk_elements((uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim }, 3, &n))
-		return hk_bad(fault, "n_ctx");
-	bytes = (uint64_t)c->kv_heads * c->n_ctx * hk_row_bytes(c->type, c->head_dim);
-	if (!bytes)
-		return hk_bad(fault, "head_dim");
-	if (check_rotation(c, fault) ||
+	if (hk_kv_cache_bytes(c->type, (uint32_t[]){ c->kv_heads, c->n_ctx, c->head_dim },
+			      pages_of(c), &bytes, fault) ||
+	    check_rotation(c, fault) ||
 	    hk_operand(&op[0], "cache", c->cache, bytes, c->type == HEARTH_TYPE_F32 ? 4 : 2,
 		       HK_READ_WRITE, fault) ||
 	    hk_operand(&op[1], "shift", c->shift, 12, 4, HK_READ, fault) ||
@@ -59,12 +63,22 @@ size_t hk_kv_shift_scratch(const void *cmd, unsigned int threads)
 struct job {
 	const struct hearth_cmd_kv_shift *c;
 	const struct hk_float_kernels *flt;
+	struct hk_kv_cache l;
 	uint32_t first, by, n;
-	/* Of the first head, position @first. */
-	uint8_t *cache;
+	/* Each page from that of @first on, all heads; of the only one from @first on. */
+	struct hk_map pages[HEARTH_KV_MAX_PAGES];
 	/* Cosines and negative sines, or NULL; then the workers' rows. */
 	float *turn, *rows;
 };
+
+/* The entry of head @h at position @t, which is in a page that is mapped. */
+static uint8_t *entry(const struct job *j, uint32_t h, uint32_t t)
+{
+	const struct hk_map *m = &j->pages[t / j->l.page - j->first / j->l.page];
+
+	return (uint8_t *)m->ptr +
+	       (hk_kv_at(&j->l, h, t) - (m->va - j->c->cache));
+}
 
 static void turn_row(const struct job *j, uint8_t *to, const uint8_t *from, float *x)
 {
@@ -87,19 +101,17 @@ static void turn_row(const struct job *j, uint8_t *to, const uint8_t *from, floa
 static void heads(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 {
 	const struct job *j = arg;
-	const struct hearth_cmd_kv_shift *c = j->c;
-	uint64_t row = hk_row_bytes(c->type, c->head_dim);
-	float *x = j->rows + worker * row_floats(c);
+	float *x = j->rows + worker * row_floats(j->c);
 
 	for (uint32_t h = first; h < last; h++) {
-		uint8_t *to = j->cache + (uint64_t)h * c->n_ctx * row;
+		for (uint32_t t = j->first; t < j->first + j->n; t++) {
+			uint8_t *to = entry(j, h, t), *from = entry(j, h, t + j->by);
 
-		if (!j->turn) {
-			memmove(to, to + j->by * row, j->n * row);
-			continue;
+			if (j->turn)
+				turn_row(j, to, from, x);
+			else
+				memcpy(to, from, j->l.row);
 		}
-		for (uint32_t t = 0; t < j->n; t++, to += row)
-			turn_row(j, to, to + j->by * row, x);
 	}
 }
 
@@ -120,23 +132,37 @@ static int read_turn(struct job *j, struct hk_space *space, struct hk_run *r)
 	return hk_unmap(space, &map, 0, r->fault);
 }
 
-/* Maps all heads at once, from the first position that changes. */
-static int move_all(struct job *j, struct hk_space *space, struct hk_run *r)
+/* Maps all heads at once: where there are no pages, from the first position that changes. */
+static int map_page(struct job *j, uint32_t i, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_kv_shift *c = j->c;
-	uint64_t row = hk_row_bytes(c->type, c->head_dim);
-	uint64_t heads_bytes = (uint64_t)(c->kv_heads - 1) * c->n_ctx * row;
-	struct hk_operand op = { c->cache + j->first * row,
-				 heads_bytes + (uint64_t)(j->by + j->n) * row, HK_READ_WRITE,
-				 "cache" };
-	struct hk_map map;
-	int ret = hk_map(space, &map, &op, r->fault);
+	uint32_t page = j->first / j->l.page + i;
+	uint64_t at = page * j->l.stride, bytes = (uint64_t)c->kv_heads * j->l.page * j->l.row;
+	struct hk_operand op = { c->cache + at, bytes, HK_READ_WRITE, "cache" };
 
-	if (ret)
-		return ret;
-	j->cache = map.ptr;
-	hk_for_rows(r->pool, heads, j, c->kv_heads, 1);
-	return hk_unmap(space, &map, 0, r->fault);
+	if (!pages_of(c)) {
+		op.va += j->first * j->l.row;
+		op.bytes = ((uint64_t)(c->kv_heads - 1) * c->n_ctx + j->by + j->n) * j->l.row;
+	}
+	return hk_map(space, &j->pages[i], &op, r->fault);
+}
+
+static int move_all(struct job *j, struct hk_space *space, struct hk_run *r)
+{
+	uint32_t last = (j->first + j->by + j->n - 1) / j->l.page;
+	uint32_t n = last - j->first / j->l.page + 1, i;
+	int ret = 0;
+
+	for (i = 0; i < n; i++) {
+		ret = map_page(j, i, space, r);
+		if (ret)
+			break;
+	}
+	if (!ret)
+		hk_for_rows(r->pool, heads, j, j->c->kv_heads, 1);
+	while (i-- > 0)
+		ret = hk_unmap(space, &j->pages[i], ret, r->fault);
+	return ret;
 }
 
 /* Copies the numbers: whoever owns the memory may write to it. */
@@ -167,7 +193,10 @@ static int read_shift(struct job *j, struct hk_space *space, struct hk_run *r)
 int hk_kv_shift_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_kv_shift *c = cmd;
-	struct job j = { .c = c, .flt = hk_flt(r) };
+	struct job j = {
+		.c = c, .flt = hk_flt(r),
+		.l = hk_kv_cache(c->type, c->head_dim, c->n_ctx, pages_of(c)),
+	};
 	int ret = read_shift(&j, space, r);
 
 	if (ret || !j.n || !j.by)
