@@ -262,6 +262,104 @@ static void test_extreme_integers(void **state)
 }
 
 /*
+ * A block of 256 whose integer sum is as large as it gets, and what each element
+ * adds to it: @weight, or @min with a scale for the minima alone.
+ */
+static const struct largest {
+	unsigned int type;
+	uint8_t fill, scales, min_scales;
+	int32_t weight, min;
+} largest[] = {
+	{ HEARTH_TYPE_Q2_K, 0xff, 0x0f, 0xf0, 3 * 15, 15 },
+	{ HEARTH_TYPE_Q3_K, 0x00, 0x00, 0x00, -4 * -32, 0 },
+	{ HEARTH_TYPE_Q4_K, 0xff, 0xff, 0xff, 15 * 63, 63 },
+	{ HEARTH_TYPE_Q5_K, 0xff, 0xff, 0xff, 31 * 63, 63 },
+	{ HEARTH_TYPE_Q6_K, 0x00, 0x80, 0x80, -32 * -128, 0 },
+	{ HEARTH_TYPE_IQ4_XS, 0x00, 0x00, 0x00, -127 * -32, 0 },
+};
+
+/* The other scale is 0. */
+static void fill_largest(struct problem *p, const struct largest *l, bool min)
+{
+	const struct hk_type *t = hk_type(l->type);
+	int at[2];
+
+	f16_fields(l->type, at);
+	for (uint32_t o = 0; o < p->cmd.out_n; o++) {
+		uint8_t *w = p->weights + o * t->bytes;
+
+		memset(w, l->fill, t->bytes);
+		if (l->type == HEARTH_TYPE_Q2_K)
+			memset(w, min ? l->min_scales : l->scales, 16);
+		if (l->type == HEARTH_TYPE_Q6_K)
+			memset(w + 192, l->scales, 16);
+		put_f16(w + at[0], min ? 0 : 1);
+		if (at[1] >= 0)
+			put_f16(w + at[1], min ? 1 : 0);
+	}
+}
+
+/*
+ * Rows that are all 127 or -127, some with another first element: sums between
+ * two floats, and in the middle of them. In the last one all but one element are
+ * below half a step of a block of 256. Returns the row's sum.
+ */
+static int32_t fill_bound_row(float *x, uint32_t row)
+{
+	const int sign = row % 2 ? -1 : 1, less = (int)(row / 2);
+
+	for (int i = 0; i < 256; i++)
+		x[i] = row == 8 ? 0.25f : (float)(sign * 127);
+	if (row == 8) {
+		x[200] = 127;
+		return 127;
+	}
+	x[0] = (float)(sign * (127 - less));
+	return sign * (127 * 256 - less);
+}
+
+static void check_bound(struct problem *p, const struct largest *l, bool min, uint32_t first)
+{
+	int32_t each = min ? -l->min : l->weight;
+	const struct hk_isa *isa;
+	int32_t sum[9];
+
+	fill_largest(p, l, min);
+	for (uint32_t r = 0; r < p->cmd.rows; r++)
+		sum[r] = fill_bound_row(p->src + 256 * r, first + r);
+	for (unsigned int k = 0; (isa = hk_isa_list(k)); k++) {
+		run_on(p, isa, NULL);
+		for (uint64_t i = 0; i < p->out; i++) {
+			float want = (float)((int64_t)each * sum[i / p->cmd.out_n]);
+
+			if (p->dst[i] != want)
+				fail_msg("%s, %s, row %u: %.9g, want %.9g", hk_type_name(l->type),
+					 hk_isa_name(isa), first + (uint32_t)i / p->cmd.out_n,
+					 p->dst[i], want);
+		}
+	}
+}
+
+/* Largest sums of a block of 256, of either sign; one row of input, and many. */
+static void test_k_bounds(void **state)
+{
+	struct problem p;
+
+	for (size_t t = 0; t < ARRAY_SIZE(largest); t++) {
+		for (int min = 0; min <= hk_type(largest[t].type)->min; min++) {
+			problem_init(&p, largest[t].type, 9, 256, 19);
+			check_bound(&p, &largest[t], min, 0);
+			ks_fini(&p.ks);
+			for (uint32_t r = 0; r < 9; r++) {
+				problem_init(&p, largest[t].type, 1, 256, 19);
+				check_bound(&p, &largest[t], min, r);
+				ks_fini(&p.ks);
+			}
+		}
+	}
+}
+
+/*
  * Small integers with one of 127 in each block have the scale 1 and are
  * exact; so are the outputs, if the scales of the weights are powers of two.
  */
@@ -319,10 +417,11 @@ static void get_rows(struct problem *p, struct hk_exec *ex, float *table, uint32
 static void check_output(const struct problem *p, const float *w, uint32_t row, uint32_t o)
 {
 	const float *x = p->src + (uint64_t)row * p->cmd.in_n;
+	const uint32_t block = hk_type(p->cmd.type)->elements == 256 ? 256 : 32;
 	double want = 0, bound = 0, size = 0;
 
-	for (uint32_t b = 0; b < p->cmd.in_n; b += 32) {
-		uint32_t n = p->cmd.in_n - b < 32 ? p->cmd.in_n - b : 32;
+	for (uint32_t b = 0; b < p->cmd.in_n; b += block) {
+		uint32_t n = p->cmd.in_n - b < block ? p->cmd.in_n - b : block;
 		double amax = 0, sum = 0;
 
 		for (uint32_t k = b; k < b + n; k++) {
@@ -583,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_same_bits_odd_numbers),
 		cmocka_unit_test(test_same_bits_scales),
 		cmocka_unit_test(test_extreme_integers),
+		cmocka_unit_test(test_k_bounds),
 		cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_close_to_exact),
 		cmocka_unit_test(test_not_finite),

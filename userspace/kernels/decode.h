@@ -64,11 +64,11 @@ static inline void hk_decode_q5(const uint8_t *src, struct hk_qblock *out, bool 
 
 static inline void hk_decode_q2_k(const uint8_t *src, struct hk_qblock *out)
 {
-	float d = hk_load_f16(src + 80), min = hk_load_f16(src + 82);
-
+	out->scale = hk_load_f16(src + 80);
+	out->min = hk_load_f16(src + 82);
 	for (int i = 0; i < 16; i++) {
-		out->d[i] = d * (float)(src[i] & 15);
-		out->m[i] = -(min * (float)(src[i] >> 4));
+		out->sc[i] = src[i] & 15;
+		out->mn[i] = src[i] >> 4;
 	}
 	for (int i = 0; i < 256; i++) {
 		uint8_t byte = src[16 + (i >> 7) * 32 + (i & 31)];
@@ -80,13 +80,13 @@ static inline void hk_decode_q2_k(const uint8_t *src, struct hk_qblock *out)
 static inline void hk_decode_q3_k(const uint8_t *src, struct hk_qblock *out)
 {
 	const uint8_t *high = src, *low = src + 32, *sc = src + 96;
-	float d = hk_load_f16(src + 108);
 
+	out->scale = hk_load_f16(src + 108);
 	for (int i = 0; i < 16; i++) {
 		int lo = i < 8 ? sc[i] & 15 : sc[i - 8] >> 4;
 		int hi = (sc[8 + (i & 3)] >> (i / 4 * 2)) & 3;
 
-		out->d[i] = d * (float)((lo | hi << 4) - 32);
+		out->sc[i] = (int16_t)((lo | hi << 4) - 32);
 	}
 	for (int i = 0; i < 256; i++) {
 		int q = (low[(i >> 7) * 32 + (i & 31)] >> (((i >> 5) & 3) * 2)) & 3;
@@ -97,26 +97,24 @@ static inline void hk_decode_q3_k(const uint8_t *src, struct hk_qblock *out)
 }
 
 /* Eight 6-bit scales and eight 6-bit minima in 12 bytes. */
-static inline void hk_k_scales(const uint8_t *s, float d, float min, struct hk_qblock *out)
+static inline void hk_k_scales(const uint8_t *s, struct hk_qblock *out)
 {
 	for (int i = 0; i < 8; i++) {
-		int sc, mn;
-
 		if (i < 4) {
-			sc = s[i] & 63;
-			mn = s[i + 4] & 63;
+			out->sc[i] = s[i] & 63;
+			out->mn[i] = s[i + 4] & 63;
 		} else {
-			sc = (s[i + 4] & 15) | (s[i - 4] >> 6) << 4;
-			mn = (s[i + 4] >> 4) | (s[i] >> 6) << 4;
+			out->sc[i] = (s[i + 4] & 15) | (s[i - 4] >> 6) << 4;
+			out->mn[i] = (s[i + 4] >> 4) | (s[i] >> 6) << 4;
 		}
-		out->d[i] = d * (float)sc;
-		out->m[i] = -(min * (float)mn);
 	}
 }
 
 static inline void hk_decode_q4_k(const uint8_t *src, struct hk_qblock *out)
 {
-	hk_k_scales(src + 4, hk_load_f16(src), hk_load_f16(src + 2), out);
+	out->scale = hk_load_f16(src);
+	out->min = hk_load_f16(src + 2);
+	hk_k_scales(src + 4, out);
 	for (int j = 0; j < 4; j++) {
 		for (int i = 0; i < 32; i++) {
 			uint8_t byte = src[16 + j * 32 + i];
@@ -131,7 +129,9 @@ static inline void hk_decode_q5_k(const uint8_t *src, struct hk_qblock *out)
 {
 	const uint8_t *high = src + 16, *low = src + 48;
 
-	hk_k_scales(src + 4, hk_load_f16(src), hk_load_f16(src + 2), out);
+	out->scale = hk_load_f16(src);
+	out->min = hk_load_f16(src + 2);
+	hk_k_scales(src + 4, out);
 	for (int j = 0; j < 4; j++) {
 		for (int i = 0; i < 32; i++) {
 			uint8_t byte = low[j * 32 + i], bits = high[i] >> (j * 2);
@@ -144,10 +144,9 @@ static inline void hk_decode_q5_k(const uint8_t *src, struct hk_qblock *out)
 
 static inline void hk_decode_q6_k(const uint8_t *src, struct hk_qblock *out)
 {
-	float d = hk_load_f16(src + 208);
-
+	out->scale = hk_load_f16(src + 208);
 	for (int i = 0; i < 16; i++)
-		out->d[i] = d * (float)(int8_t)src[192 + i];
+		out->sc[i] = (int8_t)src[192 + i];
 	for (int n = 0; n < 2; n++) {
 		const uint8_t *low = src + n * 64, *high = src + 128 + n * 32;
 		int8_t *q = out->q + n * 128;
@@ -164,14 +163,48 @@ static inline void hk_decode_q6_k(const uint8_t *src, struct hk_qblock *out)
 static inline void hk_decode_iq4_xs(const uint8_t *src, struct hk_qblock *out)
 {
 	unsigned int high = src[2] | src[3] << 8;
-	float d = hk_load_f16(src);
 
+	out->scale = hk_load_f16(src);
 	for (int i = 0; i < 8; i++) {
 		int lo = (src[4 + i / 2] >> (i % 2 * 4)) & 15;
 		int hi = (high >> (i * 2)) & 3;
 
-		out->d[i] = d * (float)((lo | hi << 4) - 32);
+		out->sc[i] = (int16_t)((lo | hi << 4) - 32);
 		hk_nibble_table(out->q + i * 32, src + 8 + i * 16, hk_iq4_values);
+	}
+}
+
+/* A block of 256, its scales not multiplied out. */
+static inline void hk_decode_k(unsigned int type, const uint8_t *src, struct hk_qblock *out)
+{
+	switch (type) {
+	case HEARTH_TYPE_Q2_K:
+		hk_decode_q2_k(src, out);
+		break;
+	case HEARTH_TYPE_Q3_K:
+		hk_decode_q3_k(src, out);
+		break;
+	case HEARTH_TYPE_Q4_K:
+		hk_decode_q4_k(src, out);
+		break;
+	case HEARTH_TYPE_Q5_K:
+		hk_decode_q5_k(src, out);
+		break;
+	case HEARTH_TYPE_Q6_K:
+		hk_decode_q6_k(src, out);
+		break;
+	case HEARTH_TYPE_IQ4_XS:
+		hk_decode_iq4_xs(src, out);
+		break;
+	}
+}
+
+static inline void hk_multiply_out(const struct hk_type *t, struct hk_qblock *out)
+{
+	for (int u = 0; u < HK_MAX_BLOCK / t->unit; u++) {
+		out->d[u] = out->scale * (float)out->sc[u];
+		if (t->min)
+			out->m[u] = -(out->min * (float)out->mn[u]);
 	}
 }
 
@@ -203,31 +236,17 @@ static inline void hk_decode(unsigned int type, const uint8_t *src, struct hk_qb
 		out->d[0] = hk_load_f16(src);
 		memcpy(out->q, src + 2, 32);
 		break;
-	case HEARTH_TYPE_Q2_K:
-		hk_decode_q2_k(src, out);
-		break;
-	case HEARTH_TYPE_Q3_K:
-		hk_decode_q3_k(src, out);
-		break;
-	case HEARTH_TYPE_Q4_K:
-		hk_decode_q4_k(src, out);
-		break;
-	case HEARTH_TYPE_Q5_K:
-		hk_decode_q5_k(src, out);
-		break;
-	case HEARTH_TYPE_Q6_K:
-		hk_decode_q6_k(src, out);
-		break;
 	case HEARTH_TYPE_IQ4_NL:
 		out->d[0] = hk_load_f16(src);
 		hk_nibble_table(out->q, src + 2, hk_iq4_values);
 		break;
-	case HEARTH_TYPE_IQ4_XS:
-		hk_decode_iq4_xs(src, out);
-		break;
 	case HEARTH_TYPE_MXFP4:
 		out->d[0] = hk_half_e8m0(src[0]);
 		hk_nibble_table(out->q, src + 1, hk_fp4_values);
+		break;
+	default:
+		hk_decode_k(type, src, out);
+		hk_multiply_out(hk_type(type), out);
 		break;
 	}
 }

@@ -16,13 +16,18 @@
 /* Output rows of a matmul tile: every ISA's kernel starts at a multiple. */
 #define HK_MATMUL_TILE	16
 
-/* Elements with one activation scale. */
+/* Elements that lie together; with weights in blocks of 32 they have a scale. */
 #define HK_ACT_BLOCK	32
 
+/* Elements with one activation scale, where weights come in as large blocks. */
+#define HK_ACT_SUPER	256
+#define HK_ACT_BLOCKS	(HK_ACT_SUPER / HK_ACT_BLOCK)
+
 /**
- * struct hk_act - rows quantized to 8 bits: x[k] is about q[k] * d[k / 32]
+ * struct hk_act - rows quantized to 8 bits: x[k] is about q[k] * d[k / block]
  *
- * Blocks outermost: what a kernel reads for a block of weights is contiguous.
+ * A block is 32 or 256 elements, as the weights have it. Blocks outermost: what
+ * a kernel reads for a block of weights is contiguous.
  */
 struct hk_act {
 	/** @rows: Rows of the pass. */
@@ -31,12 +36,15 @@ struct hk_act {
 	int8_t *q;
 	/** @u: The same plus 128; filled and read on x86 only. */
 	uint8_t *u;
-	/** @d: [n / 32][rows]. */
+	/** @d: [n / block][rows]. */
 	float *d;
-	/** @sum: [n / 32][rows][2], sums of 16 values of q each. */
+	/** @sum: Blocks of 32: [n / 32][rows], sums of q; @total: the same. */
 	int32_t *sum;
-	/** @total: [n / 32][rows], both sums together. */
 	float *total;
+	/** @sum16: Blocks of 256: [n / 256][rows][16], sums of 16 values of q each. */
+	int16_t *sum16;
+	/** @sum32: Blocks of 256: [n / 256][rows][8], sums of 32 each. */
+	int16_t *sum32;
 };
 
 /**
@@ -105,8 +113,10 @@ struct hk_float_kernels {
 	void (*to_f16)(uint16_t *y, const float *x, uint32_t n);
 	/* Decode a row of @n elements of any weight type. */
 	void (*get_row)(float *y, const uint8_t *row, unsigned int type, uint32_t n);
-	/* Quantize one row. */
+	/* Quantize one row, in blocks of 32, or of 256. */
 	void (*quantize)(const struct hk_act *act, uint32_t row, const float *x, uint32_t n);
+	void (*quantize_256)(const struct hk_act *act, uint32_t row, const float *x,
+			     uint32_t n);
 	/* Outputs @first to @last - 1 of the tile. */
 	void (*matmul)(const struct hk_matmul *m, uint32_t first, uint32_t last);
 };

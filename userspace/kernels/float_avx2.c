@@ -173,14 +173,14 @@ HK_INLINE int32_t sum8(__m256i v)
 	return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
 }
 
-/* The largest magnitude of 32 elements, as bits: infinity and NaN are on top. */
-HK_INLINE uint32_t max_bits(const float *x)
+/* The largest magnitude of @n elements, as bits: infinity and NaN are on top. */
+HK_INLINE uint32_t max_bits(const float *x, const int n)
 {
 	const __m256i mask = _mm256_set1_epi32(0x7fffffff);
 	__m256i max = _mm256_setzero_si256();
 	__m128i m;
 
-	for (int i = 0; i < HK_ACT_BLOCK; i += 8) {
+	for (int i = 0; i < n; i += 8) {
 		__m256i v = _mm256_loadu_si256((const __m256i *)(x + i));
 
 		max = _mm256_max_epu32(max, _mm256_and_si256(v, mask));
@@ -190,33 +190,68 @@ HK_INLINE uint32_t max_bits(const float *x)
 	return (uint32_t)_mm_cvtsi128_si32(_mm_max_epu32(m, _mm_shuffle_epi32(m, 0xb1)));
 }
 
+/* 32 elements to place @at; the sums of both halves. */
+HK_INLINE void quantize_32(const struct hk_act *act, uint64_t at, const float *x, __m256 id,
+			   int32_t sum[2])
+{
+	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+	__m256i v[4], q;
+
+	for (int i = 0; i < 4; i++)
+		v[i] = quotients(x + 8 * i, id);
+	sum[0] = sum8(_mm256_add_epi32(v[0], v[1]));
+	sum[1] = sum8(_mm256_add_epi32(v[2], v[3]));
+	q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
+			       _mm256_packs_epi32(v[2], v[3]));
+	q = _mm256_permutevar8x32_epi32(q, order);
+	_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK), q);
+	_mm256_storeu_si256((__m256i *)(act->u + at * HK_ACT_BLOCK),
+			    _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)));
+}
+
 /* See hk_body_quantize() for the rules. */
 static void quantize(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
 {
-	const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-
 	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
 		uint64_t at = (uint64_t)b * act->rows + row;
-		float amax = hk_f32_from_bits(max_bits(x));
-		__m256i v[4], q;
+		uint32_t max = max_bits(x, HK_ACT_BLOCK);
+		float amax = hk_f32_from_bits(max);
+		int32_t sum[2];
 
-		if (hk_f32_bits(amax) >= 0x7f800000 || hk_f32_bits(amax) < 0x0d800000) {
-			hk_quantize_odd(act, at, hk_f32_bits(amax));
+		if (hk_is_odd(max)) {
+			hk_quantize_odd(act, at, max);
 			memset(act->u + at * HK_ACT_BLOCK, 128, HK_ACT_BLOCK);
 			continue;
 		}
 		act->d[at] = amax / 127.0f;
-		for (int i = 0; i < 4; i++)
-			v[i] = quotients(x + 8 * i, _mm256_set1_ps(127.0f / amax));
-		act->sum[2 * at] = sum8(_mm256_add_epi32(v[0], v[1]));
-		act->sum[2 * at + 1] = sum8(_mm256_add_epi32(v[2], v[3]));
-		act->total[at] = (float)(act->sum[2 * at] + act->sum[2 * at + 1]);
-		q = _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]),
-				       _mm256_packs_epi32(v[2], v[3]));
-		q = _mm256_permutevar8x32_epi32(q, order);
-		_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK), q);
-		_mm256_storeu_si256((__m256i *)(act->u + at * HK_ACT_BLOCK),
-				    _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)));
+		quantize_32(act, at, x, _mm256_set1_ps(127.0f / amax), sum);
+		act->sum[at] = sum[0] + sum[1];
+		act->total[at] = (float)act->sum[at];
+	}
+}
+
+static void quantize_256(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
+{
+	for (uint32_t b = 0; b < n / HK_ACT_SUPER; b++, x += HK_ACT_SUPER) {
+		uint64_t at = (uint64_t)b * act->rows + row;
+		uint32_t max = max_bits(x, HK_ACT_SUPER);
+		float amax = hk_f32_from_bits(max);
+
+		if (hk_is_odd(max)) {
+			hk_quantize_odd_256(act, b, row, max, true);
+			continue;
+		}
+		act->d[at] = amax / 127.0f;
+		for (int j = 0; j < HK_ACT_BLOCKS; j++) {
+			uint64_t to = ((uint64_t)b * HK_ACT_BLOCKS + j) * act->rows + row;
+			int32_t sum[2];
+
+			quantize_32(act, to, x + j * HK_ACT_BLOCK,
+				    _mm256_set1_ps(127.0f / amax), sum);
+			act->sum16[16 * at + 2 * j] = (int16_t)sum[0];
+			act->sum16[16 * at + 2 * j + 1] = (int16_t)sum[1];
+			act->sum32[8 * at + j] = (int16_t)(sum[0] + sum[1]);
+		}
 	}
 }
 
@@ -245,7 +280,8 @@ static float sum_squares(const float *x, uint32_t n)
 	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \
-	.quantize = quantize
+	.quantize = quantize, \
+	.quantize_256 = quantize_256
 
 const struct hk_float_kernels hk_float_avx2 = {
 	AVX2_KERNELS,

@@ -220,12 +220,52 @@ static inline void hk_body_get_row(float *y, const uint8_t *row, unsigned int ty
  * top. A block with one of those has no scale: NaN, for the output to be NaN.
  * A block of nothing but values below 2^-100 is zero.
  */
+static inline bool hk_is_odd(uint32_t max)
+{
+	return max >= 0x7f800000 || max < 0x0d800000;
+}
+
+static inline float hk_odd_scale(uint32_t max)
+{
+	return max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
+}
+
 static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32_t max)
 {
-	act->d[at] = max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
-	act->sum[2 * at] = act->sum[2 * at + 1] = 0;
+	act->d[at] = hk_odd_scale(max);
+	act->sum[at] = 0;
 	act->total[at] = 0;
 	memset(act->q + at * HK_ACT_BLOCK, 0, HK_ACT_BLOCK);
+}
+
+/* A block of 256 elements of row @row: @u too, on x86. */
+static inline void hk_quantize_odd_256(const struct hk_act *act, uint64_t block, uint32_t row,
+				       uint32_t max, bool u)
+{
+	uint64_t at = block * act->rows + row;
+
+	act->d[at] = hk_odd_scale(max);
+	memset(act->sum16 + 16 * at, 0, 16 * sizeof(*act->sum16));
+	memset(act->sum32 + 8 * at, 0, 8 * sizeof(*act->sum32));
+	for (int j = 0; j < HK_ACT_BLOCKS; j++) {
+		uint64_t to = ((block * HK_ACT_BLOCKS + j) * act->rows + row) * HK_ACT_BLOCK;
+
+		memset(act->q + to, 0, HK_ACT_BLOCK);
+		if (u)
+			memset(act->u + to, 128, HK_ACT_BLOCK);
+	}
+}
+
+static inline uint32_t hk_max_magnitude(const float *x, int n)
+{
+	uint32_t max = 0;
+
+	for (int i = 0; i < n; i++) {
+		uint32_t mag = hk_f32_bits(x[i]) & 0x7fffffff;
+
+		max = mag > max ? mag : max;
+	}
+	return max;
 }
 
 static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, const float *x,
@@ -234,29 +274,53 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
 		uint64_t at = (uint64_t)b * act->rows + row;
 		int8_t *q = act->q + at * HK_ACT_BLOCK;
-		int32_t *sum = act->sum + at * 2;
-		uint32_t max = 0;
+		uint32_t max = hk_max_magnitude(x, HK_ACT_BLOCK);
+		int32_t sum = 0;
 		float id;
 
-		for (int i = 0; i < HK_ACT_BLOCK; i++) {
-			uint32_t mag = hk_f32_bits(x[i]) & 0x7fffffff;
-
-			max = mag > max ? mag : max;
-		}
-		if (max >= 0x7f800000 || max < 0x0d800000) {
+		if (hk_is_odd(max)) {
 			hk_quantize_odd(act, at, max);
 			continue;
 		}
-		sum[0] = sum[1] = 0;
 		act->d[at] = hk_f32_from_bits(max) / 127.0f;
 		id = 127.0f / hk_f32_from_bits(max);
 		for (int i = 0; i < HK_ACT_BLOCK; i++) {
 			int v = (int)((x[i] * id + HK_ROUND) - HK_ROUND);
 
 			q[i] = (int8_t)v;
-			sum[i / 16] += v;
+			sum += v;
 		}
-		act->total[at] = (float)(sum[0] + sum[1]);
+		act->sum[at] = sum;
+		act->total[at] = (float)sum;
+	}
+}
+
+static inline void hk_body_quantize_256(const struct hk_act *act, uint32_t row, const float *x,
+					uint32_t n)
+{
+	for (uint32_t b = 0; b < n / HK_ACT_SUPER; b++, x += HK_ACT_SUPER) {
+		uint32_t max = hk_max_magnitude(x, HK_ACT_SUPER);
+		uint64_t at = (uint64_t)b * act->rows + row;
+		int16_t *sum = act->sum16 + 16 * at;
+		float id;
+
+		if (hk_is_odd(max)) {
+			hk_quantize_odd_256(act, b, row, max, false);
+			continue;
+		}
+		memset(sum, 0, 16 * sizeof(*sum));
+		act->d[at] = hk_f32_from_bits(max) / 127.0f;
+		id = 127.0f / hk_f32_from_bits(max);
+		for (int i = 0; i < HK_ACT_SUPER; i++) {
+			uint64_t block = (uint64_t)b * HK_ACT_BLOCKS + i / HK_ACT_BLOCK;
+			int v = (int)((x[i] * id + HK_ROUND) - HK_ROUND);
+
+			act->q[(block * act->rows + row) * HK_ACT_BLOCK + i % HK_ACT_BLOCK] =
+				(int8_t)v;
+			sum[i / 16] = (int16_t)(sum[i / 16] + v);
+		}
+		for (int u = 0; u < 8; u++)
+			act->sum32[8 * at + u] = (int16_t)(sum[2 * u] + sum[2 * u + 1]);
 	}
 }
 
@@ -264,16 +328,11 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 static inline void hk_body_to_q8(uint8_t *y, const float *x, uint32_t n)
 {
 	for (; n; n -= HK_Q8_BLOCK, x += HK_Q8_BLOCK, y += HK_Q8_BYTES) {
-		uint32_t max = 0;
+		uint32_t max = hk_max_magnitude(x, HK_Q8_BLOCK);
 		uint16_t d = 0;
 		float id;
 
-		for (int i = 0; i < HK_Q8_BLOCK; i++) {
-			uint32_t mag = hk_f32_bits(x[i]) & 0x7fffffff;
-
-			max = mag > max ? mag : max;
-		}
-		if (max >= 0x7f800000 || max < 0x0d800000) {
+		if (hk_is_odd(max)) {
 			d = max >= 0x7f800000 ? HK_F16_NAN : 0;
 			memset(y + 2, 0, HK_Q8_BLOCK);
 			memcpy(y, &d, sizeof(d));

@@ -226,23 +226,23 @@ static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
 		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
 }
 
-/* The largest magnitude of 32 elements, as bits: infinity and NaN are on top. */
-HK_INLINE uint32_t max_bits(const float32x4_t v[8])
+/* The largest magnitude of @n elements, as bits: infinity and NaN are on top. */
+HK_INLINE uint32_t max_bits(const float *x, const int n)
 {
 	uint32x4_t max = vdupq_n_u32(0);
 
-	for (int i = 0; i < 8; i++)
-		max = vmaxq_u32(max, vreinterpretq_u32_f32(vabsq_f32(v[i])));
+	for (int i = 0; i < n; i += 4)
+		max = vmaxq_u32(max, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
 	return vmaxvq_u32(max);
 }
 
 /* Rounded products of sixteen elements, ties to even; *sum is their sum. */
-HK_INLINE int8x16_t products(const float32x4_t v[4], float id, int32_t *sum)
+HK_INLINE int8x16_t products(const float *x, float id, int32_t *sum)
 {
 	int32x4_t q[4];
 
 	for (int i = 0; i < 4; i++)
-		q[i] = vcvtnq_s32_f32(vmulq_n_f32(v[i], id));
+		q[i] = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + 4 * i), id));
 	*sum = vaddvq_s32(vaddq_s32(vaddq_s32(q[0], q[1]), vaddq_s32(q[2], q[3])));
 	/* -127 to 127: the lower byte of each is all of it. */
 	return vuzp1q_s8(vreinterpretq_s8_s16(vuzp1q_s16(vreinterpretq_s16_s32(q[0]),
@@ -257,22 +257,48 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
 		uint64_t at = (uint64_t)b * act->rows + row;
 		int8_t *q = act->q + at * HK_ACT_BLOCK;
-		float32x4_t v[8];
-		uint32_t max;
+		uint32_t max = max_bits(x, HK_ACT_BLOCK);
+		int32_t sum[2];
 		float id;
 
-		for (int i = 0; i < 8; i++)
-			v[i] = vld1q_f32(x + 4 * i);
-		max = max_bits(v);
-		if (max >= 0x7f800000 || max < 0x0d800000) {
+		if (hk_is_odd(max)) {
 			hk_quantize_odd(act, at, max);
 			continue;
 		}
 		act->d[at] = hk_f32_from_bits(max) / 127.0f;
 		id = 127.0f / hk_f32_from_bits(max);
-		vst1q_s8(q, products(v, id, &act->sum[2 * at]));
-		vst1q_s8(q + 16, products(v + 4, id, &act->sum[2 * at + 1]));
-		act->total[at] = (float)(act->sum[2 * at] + act->sum[2 * at + 1]);
+		vst1q_s8(q, products(x, id, &sum[0]));
+		vst1q_s8(q + 16, products(x + 16, id, &sum[1]));
+		act->sum[at] = sum[0] + sum[1];
+		act->total[at] = (float)act->sum[at];
+	}
+}
+
+static void quantize_256(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
+{
+	for (uint32_t b = 0; b < n / HK_ACT_SUPER; b++, x += HK_ACT_SUPER) {
+		uint64_t at = (uint64_t)b * act->rows + row;
+		uint32_t max = max_bits(x, HK_ACT_SUPER);
+		float id;
+
+		if (hk_is_odd(max)) {
+			hk_quantize_odd_256(act, b, row, max, false);
+			continue;
+		}
+		act->d[at] = hk_f32_from_bits(max) / 127.0f;
+		id = 127.0f / hk_f32_from_bits(max);
+		for (int j = 0; j < HK_ACT_BLOCKS; j++) {
+			uint64_t to = ((uint64_t)b * HK_ACT_BLOCKS + j) * act->rows + row;
+			const float *from = x + j * HK_ACT_BLOCK;
+			int8_t *q = act->q + to * HK_ACT_BLOCK;
+			int32_t sum[2];
+
+			vst1q_s8(q, products(from, id, &sum[0]));
+			vst1q_s8(q + 16, products(from + 16, id, &sum[1]));
+			act->sum16[16 * at + 2 * j] = (int16_t)sum[0];
+			act->sum16[16 * at + 2 * j + 1] = (int16_t)sum[1];
+			act->sum32[8 * at + j] = (int16_t)(sum[0] + sum[1]);
+		}
 	}
 }
 
@@ -382,7 +408,8 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
 	.get_row = get_row, \
-	.quantize = quantize
+	.quantize = quantize, \
+	.quantize_256 = quantize_256
 
 const struct hk_float_kernels hk_float_dotprod = {
 	NEON_KERNELS,

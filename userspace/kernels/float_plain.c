@@ -55,26 +55,42 @@ static void to_f16(uint16_t *y, const float *x, uint32_t n)
 		y[i] = hk_f16_from_f32(x[i]);
 }
 
-/* What element @k on of the weights, taken apart in @b, adds to a row's sum. */
+/* What the block @k / 32 of the weights, taken apart in @b, adds to a row's sum. */
 static float add_block(const struct hk_act *act, const struct hk_type *t,
 		       const struct hk_qblock *b, uint32_t k, uint32_t row, float acc)
 {
-	for (int i = 0; i < t->elements; i += t->unit) {
-		uint64_t at = (uint64_t)((k + i) / HK_ACT_BLOCK) * act->rows + row;
-		int half = (k + i) / 16 % 2;
-		const int8_t *x = act->q + at * HK_ACT_BLOCK + half * 16;
-		int32_t s = 0, total = act->sum[at * 2 + half];
+	uint64_t at = (uint64_t)(k / HK_ACT_BLOCK) * act->rows + row;
+	const int8_t *x = act->q + at * HK_ACT_BLOCK;
+	int32_t s = 0;
 
-		for (int j = 0; j < t->unit; j++)
+	for (int j = 0; j < HK_ACT_BLOCK; j++)
+		s += b->q[j] * x[j];
+	acc = fmaf(b->d[0] * act->d[at], (float)s, acc);
+	return t->min ? fmaf(b->m[0] * act->d[at], (float)act->sum[at], acc) : acc;
+}
+
+/* What the block @k / 256 of the weights adds: integers to the end, then one fma. */
+static float add_super(const struct hk_act *act, const struct hk_type *t,
+		       const struct hk_qblock *b, uint32_t k, uint32_t row, float acc)
+{
+	uint64_t at = (uint64_t)(k / HK_ACT_SUPER) * act->rows + row;
+	int32_t dot = 0, mins = 0;
+
+	for (int i = 0; i < t->elements; i += t->unit) {
+		uint64_t block = (uint64_t)(k + i) / HK_ACT_BLOCK * act->rows + row;
+		const int8_t *x = act->q + block * HK_ACT_BLOCK + i % HK_ACT_BLOCK;
+		int32_t s = 0, total = 0;
+
+		for (int j = 0; j < t->unit; j++) {
 			s += b->q[i + j] * x[j];
-		acc = fmaf(b->d[i / t->unit] * act->d[at], (float)s, acc);
-		if (!t->min)
-			continue;
-		if (t->unit == 32)
-			total += act->sum[at * 2 + 1];
-		acc = fmaf(b->m[i / t->unit] * act->d[at], (float)total, acc);
+			total += x[j];
+		}
+		dot += b->sc[i / t->unit] * s;
+		if (t->min)
+			mins += b->mn[i / t->unit] * total;
 	}
-	return acc;
+	acc = fmaf(b->scale * act->d[at], (float)dot, acc);
+	return t->min ? fmaf(-(b->min * act->d[at]), (float)mins, acc) : acc;
 }
 
 static void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
@@ -87,9 +103,12 @@ static void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
 		struct hk_qblock b;
 
 		for (uint32_t k = 0; t->unit && k < m->in_n; k += t->elements) {
+			bool super = t->elements == HK_ACT_SUPER;
+
 			hk_decode(m->type, w, &b);
 			for (uint32_t r = 0; r < m->rows; r++)
-				acc[r] = add_block(&m->act, t, &b, k, r, acc[r]);
+				acc[r] = (super ? add_super : add_block)(&m->act, t, &b, k, r,
+									 acc[r]);
 			w += t->bytes;
 		}
 		for (uint32_t r = 0; r < m->rows; r++) {
@@ -119,5 +138,6 @@ const struct hk_float_kernels hk_float_plain = {
 	.to_f16 = to_f16,
 	.get_row = hk_body_get_row,
 	.quantize = hk_body_quantize,
+	.quantize_256 = hk_body_quantize_256,
 	.matmul = matmul,
 };

@@ -1,57 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scales and high bits of Q4_K, Q5_K and Q6_K, eight rows at a time.
+ * Scales and high bits of the types with blocks of 256, eight rows at a time.
+ *
+ * vpmaddwd takes a unit's scale where it adds pairs of products up, so a block's
+ * sum is an integer to the end.
  */
 #ifndef HEARTH_KERNELS_K_AVX2_H
 #define HEARTH_KERNELS_K_AVX2_H
 
 #include "kernels/matmul_avx2.h"
 
-/* Byte @i of each lane's four. */
-HK_INLINE __m256 unsigned_byte(__m256i lanes, const int i)
-{
-	const __m256i byte = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-		(char)i, -1, -1, -1, (char)(i + 4), -1, -1, -1,
-		(char)(i + 8), -1, -1, -1, (char)(i + 12), -1, -1, -1));
+/* A block's scales: lane i is row i. */
+struct k_scales {
+	__m256 d, minus;
+	/** @sc: The scale of each unit, twice, as int16. */
+	__m256i sc[16];
+	/** @mn: The minima of units 2i and 2i + 1. */
+	__m256i mn[8];
+};
 
-	return _mm256_cvtepi32_ps(i < 3 ? _mm256_shuffle_epi8(lanes, byte) :
-					  _mm256_srli_epi32(lanes, 24));
+/* Byte @i of each lane's four, and byte @j, as unsigned int16 */
+HK_INLINE __m256i two_bytes(__m256i lanes, const int i, const int j)
+{
+	const __m256i from = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		(char)i, -1, (char)j, -1, (char)(i + 4), -1, (char)(j + 4), -1,
+		(char)(i + 8), -1, (char)(j + 8), -1, (char)(i + 12), -1, (char)(j + 12), -1));
+
+	return _mm256_shuffle_epi8(lanes, from);
 }
 
-HK_INLINE __m256 signed_byte(__m256i lanes, int i)
+/* Signed byte @i of each lane's four, twice, as int16 */
+HK_INLINE __m256i byte_twice(__m256i lanes, const int i)
 {
-	return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(lanes, 24 - 8 * i), 24));
-}
+	const __m256i from = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		-1, (char)i, -1, (char)i, -1, (char)(i + 4), -1, (char)(i + 4),
+		-1, (char)(i + 8), -1, (char)(i + 8), -1, (char)(i + 12), -1, (char)(i + 12)));
 
-/* 2^24 times the signed byte @i of each lane's four. */
-HK_INLINE __m256 high_byte(__m256i lanes, const int i)
-{
-	const __m256i byte = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-		-1, -1, -1, (char)i, -1, -1, -1, (char)(i + 4),
-		-1, -1, -1, (char)(i + 8), -1, -1, -1, (char)(i + 12)));
-
-	return _mm256_cvtepi32_ps(_mm256_shuffle_epi8(lanes, byte));
-}
-
-/*
- * Eight scales and eight minima of 6 bits, 12 bytes of each row, to a byte each:
- * the steps of hk_spread_k_scales() on three words per lane. Returns the word
- * before them, the two f16.
- */
-HK_INLINE __m256i spread_k_scales(__m256i to[4], const struct rows8 *w)
-{
-	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
-	const __m256i two = _mm256_set1_epi8(0x30);
-	__m256i in[4];
-
-	turn(w, 0, in);
-	to[0] = _mm256_and_si256(in[1], six);
-	to[1] = _mm256_or_si256(_mm256_and_si256(in[3], four),
-				_mm256_and_si256(_mm256_srli_epi32(in[1], 2), two));
-	to[2] = _mm256_and_si256(in[2], six);
-	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
-				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
-	return in[0];
+	return _mm256_srai_epi16(_mm256_shuffle_epi8(lanes, from), 8);
 }
 
 /* Two f16 in each lane: those below, and those above. */
@@ -65,19 +50,44 @@ HK_INLINE void spread_f16(__m256 *low, __m256 *high, __m256i both)
 	*high = _mm256_cvtph_ps(_mm256_extracti128_si256(v, 1));
 }
 
-/* All of them, with the f16 @d and @min of each row. */
-HK_INLINE void load_k_scales(struct scales *s, const struct rows8 *w, __m256 d, __m256 min)
+/*
+ * Q4_K's and Q5_K's: two f16, then eight scales and eight minima of 6 bits in
+ * three words, by the steps of hk_spread_k_scales().
+ */
+HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows8 *w)
 {
-	__m256i to[4];
+	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
+	const __m256i two = _mm256_set1_epi8(0x30);
+	__m256i in[4], to[4];
+	__m256 min;
 
-	spread_k_scales(to, w);
-	/* Minus the product is the product with minus. */
-	min = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
+	turn(w, 0, in);
+	to[0] = _mm256_and_si256(in[1], six);
+	to[1] = _mm256_or_si256(_mm256_and_si256(in[3], four),
+				_mm256_and_si256(_mm256_srli_epi32(in[1], 2), two));
+	to[2] = _mm256_and_si256(in[2], six);
+	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
+				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
 	HK_UNROLL
-	for (int u = 0; u < 8; u++) {
-		s->d[u] = _mm256_mul_ps(d, unsigned_byte(to[u / 4], u % 4));
-		s->m[u] = _mm256_mul_ps(min, unsigned_byte(to[2 + u / 4], u % 4));
-	}
+	for (int u = 0; u < 8; u++)
+		s->sc[u] = two_bytes(to[u / 4], u % 4, u % 4);
+	HK_UNROLL
+	for (int i = 0; i < 4; i++)
+		s->mn[i] = two_bytes(to[2 + i / 2], i % 2 * 2, i % 2 * 2 + 1);
+	spread_f16(&s->d, &min, in[0]);
+	/* Minus the product is the product with minus. */
+	s->minus = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
+}
+
+/* Sums of the @n units' minima times sums of activations */
+HK_INLINE __m256i minima(const __m256i mn[], const int16_t *sum, const int n)
+{
+	__m256i total = _mm256_madd_epi16(mn[0], four(sum, 0));
+
+	HK_UNROLL
+	for (int i = 1; i < n / 2; i++)
+		total = _mm256_add_epi32(total, _mm256_madd_epi16(mn[i], four(sum, i)));
+	return total;
 }
 
 /* Bit @at and, if @width is 2, the one above it, to the bits 4 and 5. */
@@ -88,16 +98,6 @@ HK_INLINE __m256i high_bits(__m256i v, const int at, const int width)
 	/* A word's shift lets in bits of its other byte, but not to the mask. */
 	v = at < 4 ? _mm256_slli_epi16(v, 4 - at) : _mm256_srli_epi16(v, at - 4);
 	return _mm256_and_si256(v, mask);
-}
-
-HK_INLINE void load_q6_scales(struct scales *s, const struct rows8 *w, __m256 d)
-{
-	__m256i group[4];
-
-	turn(w, 192, group);
-	HK_UNROLL
-	for (int u = 0; u < 16; u++)
-		s->d[u] = _mm256_mul_ps(d, signed_byte(group[u / 4], u % 4));
 }
 
 #endif /* HEARTH_KERNELS_K_AVX2_H */

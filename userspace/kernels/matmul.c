@@ -58,7 +58,7 @@ size_t hk_matmul_scratch(const void *cmd, unsigned int threads)
 
 	if (!hk_type(c->type)->unit)
 		return 0;
-	return 2 * align64(n) + 2 * align64(n / HK_ACT_BLOCK * 4) + align64(n / 16 * 4);
+	return 2 * align64(n) + 3 * align64(n / HK_ACT_BLOCK * 4);
 }
 
 static struct hk_act act_in_scratch(const struct hearth_cmd_matmul *c, void *scratch)
@@ -73,6 +73,9 @@ static struct hk_act act_in_scratch(const struct hearth_cmd_matmul *c, void *scr
 		.d = (float *)d,
 		.total = (float *)(d + per_block),
 		.sum = (int32_t *)(d + 2 * per_block),
+		/* In the place of these, for weights in blocks of 256. */
+		.sum32 = (int16_t *)(d + per_block),
+		.sum16 = (int16_t *)(d + 2 * per_block),
 	};
 }
 
@@ -84,10 +87,12 @@ struct job {
 static void quantize_rows(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 {
 	const struct job *j = arg;
+	bool super = hk_type(j->m.type)->elements == HK_ACT_SUPER;
 	uint32_t n = j->m.in_n;
 
 	for (uint32_t r = first; r < last; r++)
-		j->flt->quantize(&j->m.act, r, j->m.src + (uint64_t)r * n, n);
+		(super ? j->flt->quantize_256 : j->flt->quantize)(
+			&j->m.act, r, j->m.src + (uint64_t)r * n, n);
 }
 
 static void matmul_tiles(void *arg, uint32_t first, uint32_t last, unsigned int worker)

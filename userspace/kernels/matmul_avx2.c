@@ -42,14 +42,14 @@ HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w
 	const int at = min ? 4 : 2;
 
 	if (type == HEARTH_TYPE_MXFP4) {
-		s->d[0] = load_e8m0(w);
+		s->d = load_e8m0(w);
 		turn_nibbles(t, w, 1);
 		look_up(t, hk_fp4_values);
 		return;
 	}
-	s->d[0] = load_f16(w, 0);
+	s->d = load_f16(w, 0);
 	if (min)
-		s->m[0] = load_f16(w, 2);
+		s->m = load_f16(w, 2);
 	switch (type) {
 	case HEARTH_TYPE_Q8_0:
 		turn_bytes(t, w, at);
@@ -79,11 +79,11 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 
 		prefetch_next(w, b, bytes);
 		load_32(&t, &s, &at, type, by);
 		at.p += bytes;
-		add_rows(m, acc, &s, &t, b, 0, how);
+		add_rows(m, acc, &s, &t, b, how);
 	}
 }
 
-#define UNITS(min, bias, small)	((struct units){ 32, min, bias, small })
+#define UNITS(min, bias, small)	((struct units){ min, bias, small })
 
 ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true))
 ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, UNITS(true, 0, true))

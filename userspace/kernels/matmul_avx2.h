@@ -30,22 +30,18 @@ struct turned {
 	__m256i group[8];
 };
 
-/* Scales and offsets of a block's units: lane i is row i. */
+/* Scales and offsets of blocks of 32: lane i is row i. */
 struct scales {
-	__m256 d[16], m[16];
+	__m256 d, m;
 };
 
 /* What the weights in a struct turned are; constant wherever it is passed. */
 struct units {
-	/** @unit: Elements with one scale; @min: and an offset. */
-	int unit;
+	/** @min: There is an offset. */
 	bool min;
 	/** @bias: By that much the weights in registers are too large. */
 	int bias;
-	/**
-	 * @small: At most 16 in magnitude, or 32 in units of 16: sums of 16, or
-	 * 8, products with activations fit int16.
-	 */
+	/** @small: At most 16 in magnitude: sums of 16 products with activations fit int16. */
 	bool small;
 };
 
@@ -184,7 +180,7 @@ HK_INLINE __m256i four(const void *x, int g)
  * The 32 elements of eight rows as the loop over the input wants them.
  *
  * Small weights: @w are the weights, @start is -128 times the sums of pairs of
- * each half (in units of 32: in the first, of both).
+ * each half (in [0] of both, where both have the same scale).
  *
  * Others: @w are the magnitudes, @mask is all ones where the weight is negative.
  * Such activations are inverted, x to -1 - x; that lacks the magnitude once, and
@@ -204,22 +200,24 @@ HK_INLINE __m256i pair_sums(const __m256i w[], const int n)
 	return sum;
 }
 
-HK_INLINE void prepare(struct prepared *p, const struct turned *t, const struct units how)
+/* @unit: elements with one scale, 16 or 32 */
+HK_INLINE void prepare_small(struct prepared *p, const struct turned *t, const int unit)
+{
+	const int n = unit / 4;
+
+	HK_UNROLL
+	for (int g = 0; g < 8; g++)
+		p->w[g] = t->group[g];
+	for (int h = 0; h < 32 / unit; h++)
+		p->start[h] = _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_slli_epi16(
+			pair_sums(t->group + h * n, n), 7));
+}
+
+HK_INLINE void prepare_large(struct prepared *p, const struct turned *t)
 {
 	const __m256i zero = _mm256_setzero_si256();
 	__m256i negative[8];
 
-	if (how.small) {
-		const int n = how.unit / 4;
-
-		HK_UNROLL
-		for (int g = 0; g < 8; g++)
-			p->w[g] = t->group[g];
-		for (int h = 0; h < 32 / how.unit; h++)
-			p->start[h] = _mm256_sub_epi16(zero, _mm256_slli_epi16(
-				pair_sums(t->group + h * n, n), 7));
-		return;
-	}
 	HK_UNROLL
 	for (int g = 0; g < 8; g++) {
 		p->w[g] = _mm256_abs_epi8(t->group[g]);
@@ -234,22 +232,17 @@ HK_INLINE void prepare(struct prepared *p, const struct turned *t, const struct 
 /* One product after the other: a tree would need all registers. */
 #define IN_ORDER(v)	__asm__("" : "+x"(v))
 
-/* Sums of the products of the @n groups from @first on. */
-HK_INLINE __m256i dot_small(const struct prepared *p, const uint8_t *x, const int first,
-			    const int n, __m256i start)
+HK_INLINE __m256i dot_small(const struct prepared *p, const uint8_t *x)
 {
-	const int half = first + n / 2;
-	__m256i a = start, b = _mm256_maddubs_epi16(four(x, half), p->w[half]);
+	__m256i a = p->start[0], b = _mm256_maddubs_epi16(four(x, 4), p->w[4]);
 
 	HK_UNROLL
-	for (int g = 0; g < n / 2; g++) {
-		a = _mm256_add_epi16(a, _mm256_maddubs_epi16(four(x, first + g),
-							     p->w[first + g]));
+	for (int g = 0; g < 4; g++) {
+		a = _mm256_add_epi16(a, _mm256_maddubs_epi16(four(x, g), p->w[g]));
 		IN_ORDER(a);
 		if (!g)
 			continue;
-		b = _mm256_add_epi16(b, _mm256_maddubs_epi16(four(x, half + g),
-							     p->w[half + g]));
+		b = _mm256_add_epi16(b, _mm256_maddubs_epi16(four(x, 4 + g), p->w[4 + g]));
 		IN_ORDER(b);
 	}
 	return _mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1));
@@ -283,47 +276,35 @@ HK_INLINE __m256 add_unit(__m256 acc, __m256 dw, __m256 dx, __m256 sum)
 	return _mm256_fmadd_ps(_mm256_mul_ps(dw, dx), sum, acc);
 }
 
-/* What 32 elements add to the sum of input row @at; their first unit is @u. */
+/* What a block of 32 adds to the sum of input row @at. */
 HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, const struct prepared *p,
-			   const struct hk_act *act, uint64_t at, int u,
-			   const struct units how)
+			   const struct hk_act *act, uint64_t at, const struct units how)
 {
 	const bool totals = how.min || how.bias;
 	__m256 dx = _mm256_broadcast_ss(act->d + at);
+	__m256 total = totals ? _mm256_broadcast_ss(act->total + at) : dx;
+	__m256i dot = how.small ? dot_small(p, act->u + at * HK_ACT_BLOCK) :
+				  dot_large(p, act->q + at * HK_ACT_BLOCK);
 
-	if (how.unit == 32) {
-		__m256 total = totals ? _mm256_broadcast_ss(act->total + at) : dx;
-		__m256i dot = how.small ?
-			      dot_small(p, act->u + at * HK_ACT_BLOCK, 0, 8, p->start[0]) :
-			      dot_large(p, act->q + at * HK_ACT_BLOCK);
-
-		acc = add_unit(acc, s->d[u], dx, unbias(dot, total, how.bias));
-		return how.min ? add_unit(acc, s->m[u], dx, total) : acc;
-	}
-	HK_UNROLL
-	for (int h = 0; h < 2; h++) {
-		__m256i half = _mm256_set1_epi32(act->sum[2 * at + h]);
-		__m256i dot = dot_small(p, act->u + at * HK_ACT_BLOCK, 4 * h, 4, p->start[h]);
-
-		acc = add_unit(acc, s->d[u + h], dx, _mm256_cvtepi32_ps(dot));
-		if (how.min)
-			acc = add_unit(acc, s->m[u + h], dx, _mm256_cvtepi32_ps(half));
-	}
-	return acc;
+	acc = add_unit(acc, s->d, dx, unbias(dot, total, how.bias));
+	return how.min ? add_unit(acc, s->m, dx, total) : acc;
 }
 
-/* The same for @rows input rows; @block counts blocks of 32 from the row's start. */
+/* The same for @rows input rows; @block counts from the row's start. */
 HK_INLINE void add_rows(const struct hk_matmul *m, __m256 *acc, const struct scales *s,
-			const struct turned *t, uint64_t block, int u, const struct units how)
+			const struct turned *t, uint64_t block, const struct units how)
 {
 	/* Copied: as far as a compiler knows, a store to a sum might change it. */
 	const struct hk_act act = m->act;
 	uint64_t at = block * act.rows;
 	struct prepared p;
 
-	prepare(&p, t, how);
+	if (how.small)
+		prepare_small(&p, t, HK_ACT_BLOCK);
+	else
+		prepare_large(&p, t);
 	for (uint32_t r = 0; r < act.rows; r++, at++)
-		acc[r] = add_block(acc[r], s, &p, &act, at, u, how);
+		acc[r] = add_block(acc[r], s, &p, &act, at, how);
 }
 
 /* All of a tile's blocks; @acc has a sum for each of the input rows. */

@@ -30,14 +30,14 @@ HK_INLINE void simple_rows(const struct hk_matmul *m, const uint8_t *w[ROWS],
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
 		prefetch_next(m, first, b, q4 ? 18 : 34);
-		s.d[0] = load_f16(w, 0);
+		s.d = load_f16(w, 0);
 		if (q4)
 			load_q4_0(&t, w);
 		else
 			load_i8(&t, w, 2, 0x80);
 		for (int i = 0; i < ROWS; i++)
 			w[i] += q4 ? 18 : 34;
-		add_rows(m, acc, &s, &t, b, 0, 32, false, q4 ? 8 : 128);
+		add_rows(m, acc, &s, &t, b, false, q4 ? 8 : 128);
 	}
 }
 
@@ -55,24 +55,20 @@ static void q8_0_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], float a
 static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned int type,
 		       const struct hk_type *t, const uint8_t *w[ROWS])
 {
+	float d[ROWS], m[ROWS];
+
 	for (int i = 0; i < ROWS; i++) {
 		hk_decode(type, w[i], &row[i]);
 		w[i] += t->bytes;
+		d[i] = row[i].d[0];
+		m[i] = t->min ? row[i].m[0] : 0;
 	}
-	for (int u = 0; u < t->elements / t->unit; u++) {
-		float d[ROWS], m[ROWS];
-
-		for (int i = 0; i < ROWS; i++) {
-			d[i] = row[i].d[u];
-			m[i] = t->min ? row[i].m[u] : 0;
-		}
-		s->d[u] = _mm512_loadu_ps(d);
-		s->m[u] = _mm512_loadu_ps(m);
-	}
+	s->d = _mm512_loadu_ps(d);
+	s->m = _mm512_loadu_ps(m);
 }
 
 HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			  float acc[][ROWS], const int unit, const bool min)
+			  float acc[][ROWS], const bool min)
 {
 	const struct hk_type *type = hk_type(m->type);
 	const uint8_t *first = w[0], *q[ROWS];
@@ -82,38 +78,23 @@ HK_INLINE void panel_rows(const struct hk_matmul *m, const uint8_t *w[ROWS],
 
 	for (int i = 0; i < ROWS; i++)
 		q[i] = (const uint8_t *)row[i].q;
-	for (uint32_t k = 0; k < m->in_n; k += type->elements) {
-		prefetch_next(m, first, k / type->elements, type->bytes);
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
+		prefetch_next(m, first, b, type->bytes);
 		take_apart(row, &s, m->type, type, w);
-		for (uint32_t j = 0; j < type->elements; j += HK_ACT_BLOCK) {
-			/* Types with offsets have weights of 0 and more. */
-			load_i8(&t, q, j, min ? 0 : 0x80);
-			add_rows(m, acc, &s, &t, (k + j) / HK_ACT_BLOCK, (int)j / unit,
-				 unit, min, min ? 0 : 128);
-		}
+		/* Types with offsets have weights of 0 and more. */
+		load_i8(&t, q, 0, min ? 0 : 0x80);
+		add_rows(m, acc, &s, &t, b, min, min ? 0 : 128);
 	}
 }
 
-static void panel_16(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
+static void panel(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
 {
-	panel_rows(m, w, acc, 16, false);
+	panel_rows(m, w, acc, false);
 }
 
-static void panel_16_min(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			 float acc[][ROWS])
+static void panel_min(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
 {
-	panel_rows(m, w, acc, 16, true);
-}
-
-static void panel_32(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])
-{
-	panel_rows(m, w, acc, 32, false);
-}
-
-static void panel_32_min(const struct hk_matmul *m, const uint8_t *w[ROWS],
-			 float acc[][ROWS])
-{
-	panel_rows(m, w, acc, 32, true);
+	panel_rows(m, w, acc, true);
 }
 
 static hk_rows16_fn choose(unsigned int type)
@@ -125,16 +106,10 @@ static hk_rows16_fn choose(unsigned int type)
 		return q4_0_rows;
 	case HEARTH_TYPE_Q8_0:
 		return q8_0_rows;
-	case HEARTH_TYPE_Q4_K:
-		return hk_q4_k_rows_avx512;
-	case HEARTH_TYPE_Q5_K:
-		return hk_q5_k_rows_avx512;
-	case HEARTH_TYPE_Q6_K:
-		return hk_q6_k_rows_avx512;
 	}
-	if (t->unit == 16)
-		return t->min ? panel_16_min : panel_16;
-	return t->min ? panel_32_min : panel_32;
+	if (t->elements == HK_ACT_SUPER)
+		return hk_k_rows16_avx512(type);
+	return t->min ? panel_min : panel;
 }
 
 HK_INLINE __m512 canon16(__m512 x)

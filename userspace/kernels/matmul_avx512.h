@@ -22,9 +22,9 @@ struct turned {
 	__m512i group[8];
 };
 
-/* Scales and offsets of a block's units: lane i is row i. */
+/* Scales and offsets of blocks of 32: lane i is row i. */
 struct scales {
-	__m512 d[16], m[16];
+	__m512 d, m;
 };
 
 /* 16 bytes of the rows @i, @i + 4, @i + 8, @i + 12. */
@@ -72,20 +72,6 @@ HK_INLINE __m512 add_unit(__m512 acc, __m512 dw, float dx, __m512i sum)
 			       _mm512_cvtepi32_ps(sum), acc);
 }
 
-/* Adds a block to the sum of input row @at. */
-HK_INLINE __m512 add_32(__m512 acc, const struct turned *w, __m512 d,
-			const struct hk_act *act, uint64_t at, int bias)
-{
-	const int8_t *x = act->q + at * HK_ACT_BLOCK;
-	const int32_t *sum = act->sum + 2 * at;
-	__m512i a = _mm512_set1_epi32(-bias * (sum[0] + sum[1]));
-	__m512i b = _mm512_setzero_si512();
-
-	a = dot16(a, w->group, x);
-	b = dot16(b, w->group + 4, x + 16);
-	return add_unit(acc, d, act->d[at], _mm512_add_epi32(a, b));
-}
-
 /*
  * Sixteen rows are more streams than the hardware follows well, but together
  * they are contiguous, and so is the next tile: fetch from it what corresponds
@@ -124,45 +110,33 @@ HK_INLINE void load_i8(struct turned *t, const uint8_t *const w[ROWS], uint64_t 
 	}
 }
 
-/*
- * What 32 elements, turned in @t, add to the sum of input row @at; their first
- * unit is @u.
- */
+/* What a block of 32, turned in @t, adds to the sum of input row @at. */
 HK_INLINE __m512 add_block(__m512 acc, const struct scales *s, const struct turned *t,
-			   const struct hk_act *act, uint64_t at, int u, const int unit,
-			   const bool min, const int bias)
+			   const struct hk_act *act, uint64_t at, const bool min,
+			   const int bias)
 {
 	const int8_t *x = act->q + at * HK_ACT_BLOCK;
-	const int32_t *sum = act->sum + 2 * at;
-	float dx = act->d[at];
+	const int32_t total = act->sum[at];
+	__m512i a = _mm512_set1_epi32(-bias * total);
+	__m512i b = _mm512_setzero_si512();
 
-	if (unit == 32) {
-		acc = add_32(acc, t, s->d[u], act, at, bias);
-		return !min ? acc : add_unit(acc, s->m[u], dx,
-					     _mm512_set1_epi32(sum[0] + sum[1]));
-	}
-	for (int h = 0; h < 2; h++) {
-		__m512i dot = _mm512_set1_epi32(-bias * sum[h]);
-
-		dot = dot16(dot, t->group + 4 * h, x + 16 * h);
-		acc = add_unit(acc, s->d[u + h], dx, dot);
-		if (min)
-			acc = add_unit(acc, s->m[u + h], dx, _mm512_set1_epi32(sum[h]));
-	}
-	return acc;
+	a = dot16(a, t->group, x);
+	b = dot16(b, t->group + 4, x + 16);
+	acc = add_unit(acc, s->d, act->d[at], _mm512_add_epi32(a, b));
+	return min ? add_unit(acc, s->m, act->d[at], _mm512_set1_epi32(total)) : acc;
 }
 
-/* The same for every input row; @block counts blocks of 32 from the row's start. */
+/* The same for every input row; @block counts from the row's start. */
 HK_INLINE void add_rows(const struct hk_matmul *m, float acc[][ROWS],
 			const struct scales *s, const struct turned *t, uint64_t block,
-			int u, const int unit, const bool min, const int bias)
+			const bool min, const int bias)
 {
 	uint64_t at = block * m->rows;
 
 	for (uint32_t r = 0; r < m->rows; r++, at++) {
 		__m512 sum = _mm512_load_ps(acc[r]);
 
-		sum = add_block(sum, s, t, &m->act, at, u, unit, min, bias);
+		sum = add_block(sum, s, t, &m->act, at, min, bias);
 		_mm512_store_ps(acc[r], sum);
 	}
 }
@@ -171,8 +145,7 @@ HK_INLINE void add_rows(const struct hk_matmul *m, float acc[][ROWS],
 typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS],
 			     float acc[][ROWS]);
 
-void hk_q4_k_rows_avx512(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
-void hk_q5_k_rows_avx512(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
-void hk_q6_k_rows_avx512(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS]);
+/* For types with blocks of 256. */
+hk_rows16_fn hk_k_rows16_avx512(unsigned int type);
 
 #endif /* HEARTH_KERNELS_MATMUL_AVX512_H */

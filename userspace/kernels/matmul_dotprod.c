@@ -2,7 +2,7 @@
 /*
  * MATMUL of block types with SDOT: four sums of four products.
  */
-#include "kernels/matmul_neon.h"
+#include "kernels/matmul_neon_k.h"
 
 /*
  * A row's products end in the four lanes of one register, and are added up
@@ -39,32 +39,20 @@ HK_INLINE int32x4_t dot16(int32x4_t sum, const int8x16_t group[4], int8x16_t x)
 }
 
 HK_INLINE void add_turned(float acc[ROWS], const struct scales *s, const struct turned *t,
-			  const struct hk_act *act, uint64_t at, int u,
-			  const struct units how)
+			  const struct hk_act *act, uint64_t at, const struct units how)
 {
 	const int8_t *x = act->q + at * HK_ACT_BLOCK;
 	const int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
-	const int32_t *total = act->sum + 2 * at;
 	float32x4_t dx = vld1q_dup_f32(act->d + at);
-	const int last = u + (how.unit == 16);
 
 	for (int g = 0; g < 2; g++) {
 		float32x4_t sum = vld1q_f32(acc + 4 * g);
 		int32x4_t dot = dot16(vdupq_n_s32(0), t->group[g], x0);
 
-		if (how.unit == 16) {
-			sum = add_unit(sum, s->d[u][g], dx, to_float(dot, how.shift));
-			if (how.min)
-				sum = add_unit(sum, s->m[u][g], dx,
-					       vdupq_n_f32((float)total[0]));
-			dot = vdupq_n_s32(0);
-		}
 		dot = dot16(dot, t->group[g] + 4, x1);
-		sum = add_unit(sum, s->d[last][g], dx, to_float(dot, how.shift));
+		sum = add_unit(sum, s->d[g], dx, to_float(dot, how.shift));
 		if (how.min)
-			sum = add_unit(sum, s->m[last][g], dx,
-				       how.unit == 16 ? vdupq_n_f32((float)total[1]) :
-							vld1q_dup_f32(act->total + at));
+			sum = add_unit(sum, s->m[g], dx, vld1q_dup_f32(act->total + at));
 		vst1q_f32(acc + 4 * g, sum);
 	}
 }
@@ -75,18 +63,18 @@ HK_INLINE bool few_rows(uint32_t rows)
 }
 
 HK_INLINE void add_few(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-		       const struct weights *w, uint64_t block, int u,
+		       const struct weights *w, uint64_t block,
 		       const struct units how)
 {
 	/* In registers: what is stored to sums cannot change these. */
 	const struct hk_act act = m->act;
 
 	for (uint32_t r = 0; r < act.rows; r++)
-		add_row(acc[r], s, w, &act, block * act.rows + r, u, how);
+		add_row(acc[r], s, w, &act, block * act.rows + r, how);
 }
 
 HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-			const struct weights *w, uint64_t block, int u,
+			const struct weights *w, uint64_t block,
 			const struct units how)
 {
 	const struct hk_act act = m->act;
@@ -94,8 +82,63 @@ HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct sca
 
 	turn(&t, w);
 	for (uint32_t r = 0; r < act.rows; r++)
-		add_turned(acc[r], s, &t, &act, block * act.rows + r, u, how);
+		add_turned(acc[r], s, &t, &act, block * act.rows + r, how);
 }
+
+HK_INLINE void add_turned_k(int32_t dot[ROWS], const struct k_scales *s,
+			    const struct turned *t, const int8_t *x, int u,
+			    const struct units how)
+{
+	const int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
+	const int last = u + (how.unit == 16);
+
+	for (int g = 0; g < 2; g++) {
+		int32x4_t sum = vld1q_s32(dot + 4 * g);
+		int32x4_t d = dot16(vdupq_n_s32(0), t->group[g], x0);
+
+		if (how.unit == 16) {
+			sum = vmlaq_s32(sum, d, s->sc[u][g]);
+			d = vdupq_n_s32(0);
+		}
+		d = dot16(d, t->group[g] + 4, x1);
+		vst1q_s32(dot + 4 * g, vmlaq_s32(sum, d, s->sc[last][g]));
+	}
+}
+
+HK_INLINE void add_few_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
+			 const struct weights *w, uint64_t block, int u,
+			 const struct units how)
+{
+	const struct hk_act act = m->act;
+	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
+
+	for (uint32_t r = 0; r < act.rows; r++, x += HK_ACT_BLOCK)
+		add_row_k(dot[r], s, w, x, u, how);
+}
+
+HK_INLINE void add_many_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
+			  const struct weights *w, uint64_t block, int u,
+			  const struct units how)
+{
+	const struct hk_act act = m->act;
+	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
+	struct turned t;
+
+	turn(&t, w);
+	for (uint32_t r = 0; r < act.rows; r++, x += HK_ACT_BLOCK)
+		add_turned_k(dot[r], s, &t, x, u, how);
+}
+
+HK_INLINE void finish_few_k(const struct hk_matmul *m, hk_sums acc, hk_dots dot,
+			    const struct k_scales *s, uint64_t block, const struct units how)
+{
+	const struct hk_act act = m->act;
+
+	for (uint32_t r = 0; r < act.rows; r++)
+		finish_row_k(acc[r], dot[r], s, &act, block * act.rows + r, how);
+}
+
+#define finish_many_k	finish_few_k
 
 HK_INLINE void take_row(hk_sums acc, uint32_t rows, uint32_t r, float out[ROWS])
 {

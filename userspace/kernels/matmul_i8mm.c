@@ -7,7 +7,7 @@
  * The sums of a pair of input rows r, r + 1 fill acc[r] and acc[r + 1] so:
  * four times { w0 r, w0 r + 1, w1 r, w1 r + 1 } of weight rows w0, w1 = w0 + 1.
  */
-#include "kernels/matmul_neon.h"
+#include "kernels/matmul_neon_k.h"
 
 #define PAIRS	(ROWS / 2)
 
@@ -44,17 +44,6 @@ HK_INLINE float32x4_t twice(const float32x4_t d[2], const int p)
 	return p % 2 ? vzip2q_f32(d[p / 2], d[p / 2]) : vzip1q_f32(d[p / 2], d[p / 2]);
 }
 
-/*
- * Two rows of input, as the lanes of a pair want them: from where @x points to,
- * and @next rows on, which is 1, or 0 for the last of an odd number.
- */
-struct input {
-	int8x16_t eight[4];
-	float32x4_t dx;
-	/** @total: Sums of the elements of each half, or in [1] of both. */
-	float32x4_t total[2];
-};
-
 /* A number of each row, twice */
 HK_INLINE float32x4_t two_floats(const float *p, const int next)
 {
@@ -63,54 +52,40 @@ HK_INLINE float32x4_t two_floats(const float *p, const int next)
 	return vcombine_f32(two, two);
 }
 
-HK_INLINE struct input load_input(const struct hk_act *x, const int next,
-				  const struct units how)
+/*
+ * Two rows of input, as the lanes of a pair want them: from where @x points to,
+ * and @next rows on, which is 1, or 0 for the last of an odd number.
+ */
+HK_INLINE void load_eights(int8x16_t eight[4], const int8_t *x, const int next)
 {
-	struct input two = { .dx = two_floats(x->d, next) };
-
 	for (int h = 0; h < 2; h++) {
-		int8x16_t va = vld1q_s8(x->q + 16 * h);
-		int8x16_t vb = vld1q_s8(x->q + next * HK_ACT_BLOCK + 16 * h);
+		int8x16_t va = vld1q_s8(x + 16 * h);
+		int8x16_t vb = vld1q_s8(x + next * HK_ACT_BLOCK + 16 * h);
 
-		two.eight[2 * h] = zip_lo(va, vb);
-		two.eight[2 * h + 1] = zip_hi(va, vb);
+		eight[2 * h] = zip_lo(va, vb);
+		eight[2 * h + 1] = zip_hi(va, vb);
 	}
-	if (how.min && how.unit == 16) {
-		int32x4_t sums = vcombine_s32(vld1_s32(x->sum), vld1_s32(x->sum + 2 * next));
-
-		two.total[0] = vcvtq_f32_s32(vuzp1q_s32(sums, sums));
-		two.total[1] = vcvtq_f32_s32(vuzp2q_s32(sums, sums));
-	} else if (how.min) {
-		two.total[1] = two_floats(x->total, next);
-	}
-	return two;
 }
 
-/* What 32 elements add to the sums of two rows of input. */
+/* What a block of 32 adds to the sums of two rows of input. */
 HK_INLINE void add_two(float acc[2 * ROWS], const struct scales *s, const struct paired *t,
-		       const struct hk_act *rows, const int next, int u,
-		       const struct units how)
+		       const struct hk_act *rows, const int next, const struct units how)
 {
-	const struct input x = load_input(rows, next, how);
-	const int last = u + (how.unit == 16);
+	float32x4_t dx = two_floats(rows->d, next), total = dx;
+	int8x16_t eight[4];
 
+	load_eights(eight, rows->q, next);
+	if (how.min)
+		total = two_floats(rows->total, next);
 	for (int p = 0; p < PAIRS; p++) {
 		float32x4_t sum = vld1q_f32(acc + 4 * p);
 		int32x4_t dot = vdupq_n_s32(0);
 
-		dot = vmmlaq_s32(dot, t->eight[p][0], x.eight[0]);
-		dot = vmmlaq_s32(dot, t->eight[p][1], x.eight[1]);
-		if (how.unit == 16) {
-			sum = add_unit(sum, twice(s->d[u], p), x.dx, to_float(dot, how.shift));
-			if (how.min)
-				sum = add_unit(sum, twice(s->m[u], p), x.dx, x.total[0]);
-			dot = vdupq_n_s32(0);
-		}
-		dot = vmmlaq_s32(dot, t->eight[p][2], x.eight[2]);
-		dot = vmmlaq_s32(dot, t->eight[p][3], x.eight[3]);
-		sum = add_unit(sum, twice(s->d[last], p), x.dx, to_float(dot, how.shift));
+		for (int i = 0; i < 4; i++)
+			dot = vmmlaq_s32(dot, t->eight[p][i], eight[i]);
+		sum = add_unit(sum, twice(s->d, p), dx, to_float(dot, how.shift));
 		if (how.min)
-			sum = add_unit(sum, twice(s->m[last], p), x.dx, x.total[1]);
+			sum = add_unit(sum, twice(s->m, p), dx, total);
 		vst1q_f32(acc + 4 * p, sum);
 	}
 }
@@ -121,14 +96,14 @@ HK_INLINE bool few_rows(uint32_t rows)
 }
 
 HK_INLINE void add_few(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-		       const struct weights *w, uint64_t block, int u,
+		       const struct weights *w, uint64_t block,
 		       const struct units how)
 {
-	add_row(acc[0], s, w, &m->act, block, u, how);
+	add_row(acc[0], s, w, &m->act, block, how);
 }
 
 HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-			const struct weights *w, uint64_t block, int u,
+			const struct weights *w, uint64_t block,
 			const struct units how)
 {
 	/* In registers: what is stored to sums cannot change these. */
@@ -140,17 +115,122 @@ HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct sca
 	pair_up(&t, w);
 	x.q += at * HK_ACT_BLOCK;
 	x.d += at;
-	x.sum += 2 * at;
 	x.total += at;
 	for (; x.rows >= 2; x.rows -= 2, to += 2 * ROWS) {
-		add_two(to, s, &t, &x, 1, u, how);
+		add_two(to, s, &t, &x, 1, how);
 		x.q += 2 * HK_ACT_BLOCK;
 		x.d += 2;
-		x.sum += 4;
 		x.total += 2;
 	}
 	if (x.rows)
-		add_two(to, s, &t, &x, 0, u, how);
+		add_two(to, s, &t, &x, 0, how);
+}
+
+HK_INLINE int32x4_t twice_s32(const int32x4_t d[2], const int p)
+{
+	return p % 2 ? vzip2q_s32(d[p / 2], d[p / 2]) : vzip1q_s32(d[p / 2], d[p / 2]);
+}
+
+HK_INLINE int16x4_t twice_s16(const int16x4_t d[2], const int p)
+{
+	return p % 2 ? vzip2_s16(d[p / 2], d[p / 2]) : vzip1_s16(d[p / 2], d[p / 2]);
+}
+
+/* What 32 elements in a block of 256 add to the integers of two rows of input. */
+HK_INLINE void add_two_k(int32_t dot[2 * ROWS], const struct k_scales *s,
+			 const struct paired *t, const int8_t *x, const int next, int u,
+			 const struct units how)
+{
+	const int last = u + (how.unit == 16);
+	int8x16_t eight[4];
+
+	load_eights(eight, x, next);
+	for (int p = 0; p < PAIRS; p++) {
+		int32x4_t sum = vld1q_s32(dot + 4 * p), d = vdupq_n_s32(0);
+
+		d = vmmlaq_s32(d, t->eight[p][0], eight[0]);
+		d = vmmlaq_s32(d, t->eight[p][1], eight[1]);
+		if (how.unit == 16) {
+			sum = vmlaq_s32(sum, d, twice_s32(s->sc[u], p));
+			d = vdupq_n_s32(0);
+		}
+		d = vmmlaq_s32(d, t->eight[p][2], eight[2]);
+		d = vmmlaq_s32(d, t->eight[p][3], eight[3]);
+		vst1q_s32(dot + 4 * p, vmlaq_s32(sum, d, twice_s32(s->sc[last], p)));
+	}
+}
+
+/* finish_row_k() for two rows of input */
+HK_INLINE void finish_two_k(float acc[2 * ROWS], int32_t dot[2 * ROWS],
+			    const struct k_scales *s, const struct hk_act *act, uint64_t at,
+			    const int next, const struct units how)
+{
+	const int16_t *a = totals(act, at, how), *b = totals(act, at + next, how);
+	float32x4_t dx = two_floats(act->d + at, next);
+	int32x4_t mins[PAIRS];
+
+	for (int p = 0; p < PAIRS; p++)
+		mins[p] = vdupq_n_s32(0);
+	for (int u = 0; u < HK_ACT_SUPER / how.unit && how.min; u++) {
+		uint32_t both = (uint16_t)a[u] | (uint32_t)(uint16_t)b[u] << 16;
+		int16x4_t total = vreinterpret_s16_u32(vdup_n_u32(both));
+
+		for (int p = 0; p < PAIRS; p++)
+			mins[p] = vmlal_s16(mins[p], twice_s16(s->mn[u], p), total);
+	}
+	for (int p = 0; p < PAIRS; p++) {
+		float32x4_t sum = vld1q_f32(acc + 4 * p);
+
+		sum = add_unit(sum, twice(s->d, p), dx,
+			       to_float(vld1q_s32(dot + 4 * p), how.shift));
+		if (how.min)
+			sum = add_unit(sum, twice(s->minus, p), dx, vcvtq_f32_s32(mins[p]));
+		vst1q_f32(acc + 4 * p, sum);
+		vst1q_s32(dot + 4 * p, vdupq_n_s32(0));
+	}
+}
+
+HK_INLINE void add_few_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
+			 const struct weights *w, uint64_t block, int u,
+			 const struct units how)
+{
+	add_row_k(dot[0], s, w, m->act.q + block * HK_ACT_BLOCK, u, how);
+}
+
+HK_INLINE void add_many_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
+			  const struct weights *w, uint64_t block, int u,
+			  const struct units how)
+{
+	const struct hk_act act = m->act;
+	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
+	struct paired t;
+	uint32_t r;
+
+	pair_up(&t, w);
+	for (r = 0; r + 2 <= act.rows; r += 2, x += 2 * HK_ACT_BLOCK)
+		add_two_k(dot[r], s, &t, x, 1, u, how);
+	if (r < act.rows)
+		add_two_k(dot[r], s, &t, x, 0, u, how);
+}
+
+HK_INLINE void finish_few_k(const struct hk_matmul *m, hk_sums acc, hk_dots dot,
+			    const struct k_scales *s, uint64_t block, const struct units how)
+{
+	finish_row_k(acc[0], dot[0], s, &m->act, block, how);
+}
+
+HK_INLINE void finish_many_k(const struct hk_matmul *m, hk_sums acc, hk_dots dot,
+			     const struct k_scales *s, uint64_t block,
+			     const struct units how)
+{
+	const struct hk_act act = m->act;
+	uint64_t at = block * act.rows;
+	uint32_t r;
+
+	for (r = 0; r + 2 <= act.rows; r += 2)
+		finish_two_k(acc[r], dot[r], s, &act, at + r, 1, how);
+	if (r < act.rows)
+		finish_two_k(acc[r], dot[r], s, &act, at + r, 0, how);
 }
 
 HK_INLINE void take_row(hk_sums acc, uint32_t rows, uint32_t r, float out[ROWS])

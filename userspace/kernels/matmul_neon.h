@@ -24,9 +24,9 @@
 
 #define ROWS	8
 
-/* Scales and offsets of a block's units: row i is lane i % 4 of [i / 4]. */
+/* Scales and offsets of blocks of 32: row i is lane i % 4 of [i / 4]. */
 struct scales {
-	float32x4_t d[16][2], m[16][2];
+	float32x4_t d[2], m[2];
 };
 
 /* 32 elements of each row. */
@@ -65,35 +65,25 @@ HK_INLINE int32x4_t reduce4(const int32x4_t v[4])
 	return vpaddq_s32(vpaddq_s32(v[0], v[1]), vpaddq_s32(v[2], v[3]));
 }
 
-/* What 32 elements add to a row's sums, as they lie; their first unit is @u. */
+/* What a block of 32 adds to a row's sums, as it lies. */
 HK_INLINE void add_row(float acc[ROWS], const struct scales *s, const struct weights *w,
-		       const struct hk_act *act, uint64_t at, int u, const struct units how)
+		       const struct hk_act *act, uint64_t at, const struct units how)
 {
 	const int8_t *x = act->q + at * HK_ACT_BLOCK;
 	const int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
-	const int32_t *total = act->sum + 2 * at;
-	const int32x4_t zero = vdupq_n_s32(0);
 	float32x4_t dx = vld1q_dup_f32(act->d + at);
 
 	for (int g = 0; g < 2; g++) {
 		float32x4_t sum = vld1q_f32(acc + 4 * g);
-		int32x4_t lo[4], hi[4];
+		int32x4_t dot[4];
 
 		for (int i = 0; i < 4; i++) {
-			lo[i] = vdotq_s32(zero, w->q[4 * g + i][0], x0);
-			hi[i] = vdotq_s32(how.unit == 32 ? lo[i] : zero,
-					  w->q[4 * g + i][1], x1);
+			dot[i] = vdotq_s32(vdupq_n_s32(0), w->q[4 * g + i][0], x0);
+			dot[i] = vdotq_s32(dot[i], w->q[4 * g + i][1], x1);
 		}
-		if (how.unit == 16)
-			sum = add_unit(sum, s->d[u][g], dx, to_float(reduce4(lo), how.shift));
-		if (how.unit == 16 && how.min)
-			sum = add_unit(sum, s->m[u][g], dx, vdupq_n_f32((float)total[0]));
-		sum = add_unit(sum, s->d[u + (how.unit == 16)][g], dx,
-			       to_float(reduce4(hi), how.shift));
+		sum = add_unit(sum, s->d[g], dx, to_float(reduce4(dot), how.shift));
 		if (how.min)
-			sum = add_unit(sum, s->m[u + (how.unit == 16)][g], dx,
-				       how.unit == 16 ? vdupq_n_f32((float)total[1]) :
-							vld1q_dup_f32(act->total + at));
+			sum = add_unit(sum, s->m[g], dx, vld1q_dup_f32(act->total + at));
 		vst1q_f32(acc + 4 * g, sum);
 	}
 }

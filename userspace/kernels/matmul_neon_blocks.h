@@ -135,11 +135,11 @@ HK_INLINE void load_scales(struct scales *s, const uint8_t *const w[ROWS],
 			   const unsigned int type)
 {
 	if (type == HEARTH_TYPE_MXFP4)
-		load_half_e8m0(s->d[0], w);
+		load_half_e8m0(s->d, w);
 	else
-		load_f16(s->d[0], w, 0);
+		load_f16(s->d, w, 0);
 	if (units_of(type).min)
-		load_f16(s->m[0], w, 2);
+		load_f16(s->m, w, 2);
 }
 
 #endif /* HEARTH_KERNELS_MATMUL_NEON_BLOCKS_H */

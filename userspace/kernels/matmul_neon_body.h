@@ -3,26 +3,28 @@
  * MATMUL for one level. The file that includes this has defined
  *
  *   few_rows(rows): are there so few rows of input that add_few() is better?
- *   add_few(), add_many(m, acc, s, w, block, u, how): what a block of 32 adds to
- *	the sums of all rows of input; @block counts from the row's start, @u
- *	is its first unit in @s
+ *   add_few(), add_many(m, acc, s, w, block, how): what a block of 32 adds to
+ *	the sums of all rows of input; @block counts from the row's start
+ *   add_few_k(), add_many_k(m, dot, s, w, block, u, how): the same in a block of
+ *	256, to its integer sums; @u is its first unit in @s
+ *   finish_few_k(), finish_many_k(m, acc, dot, s, block, how): what these, now
+ *	that they are complete, add; they are 0 then. @block counts blocks of 256
  *   take_row(acc, rows, r, out): the sums of input row r, as ROWS floats
  *   matmul: the name of the entry
  */
-#include "kernels/matmul_neon_blocks.h"
 #include "kernels/matmul_neon_k.h"
 
 /* All of a tile's blocks, from the row pointers @w on. */
 typedef void (*rows_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc);
 
 HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-			const struct weights *w, uint64_t block, int u,
-			const struct units how, const bool few)
+			const struct weights *w, uint64_t block, const struct units how,
+			const bool few)
 {
 	if (few)
-		add_few(m, acc, s, w, block, u, how);
+		add_few(m, acc, s, w, block, how);
 	else
-		add_many(m, acc, s, w, block, u, how);
+		add_many(m, acc, s, w, block, how);
 }
 
 HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
@@ -43,8 +45,29 @@ HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_
 			load_block(q.q[i], at[i], type);
 			at[i] += bytes;
 		}
-		add_rows(m, acc, &s, &q, b, 0, units_of(type), few);
+		add_rows(m, acc, &s, &q, b, units_of(type), few);
 	}
+}
+
+/* The same for a block of 256: to the integers first, and from there to the sums */
+HK_INLINE void add_rows_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
+			  const struct weights *w, uint64_t block, int u,
+			  const struct units how, const bool few)
+{
+	if (few)
+		add_few_k(m, dot, s, w, block, u, how);
+	else
+		add_many_k(m, dot, s, w, block, u, how);
+}
+
+HK_INLINE void finish_rows_k(const struct hk_matmul *m, hk_sums acc, hk_dots dot,
+			     const struct k_scales *s, uint64_t block,
+			     const struct units how, const bool few)
+{
+	if (few)
+		finish_few_k(m, acc, dot, s, block, how);
+	else
+		finish_many_k(m, acc, dot, s, block, how);
 }
 
 HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
@@ -53,16 +76,20 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums
 	const struct units how = k_units(type);
 	const uint32_t bytes = k_bytes(type);
 	const uint8_t *first = w[0];
+	struct k_scales s;
 	struct weights q;
-	struct scales s;
+	hk_dots dot;
 
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b += 8) {
-		prefetch_next(m, first, b / 8, bytes);
+	memset(dot, 0, (m->rows + m->rows % 2) * sizeof(dot[0]));
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
+		prefetch_next(m, first, b, bytes);
 		load_k_scales(&s, w, type);
-		for (int j = 0; j < 8; j++) {
+		for (int j = 0; j < HK_ACT_BLOCKS; j++) {
 			load_k_unit(&q, w, j, type);
-			add_rows(m, acc, &s, &q, b + j, how.unit == 16 ? 2 * j : j, how, few);
+			add_rows_k(m, dot, &s, &q, HK_ACT_BLOCKS * b + j,
+				   how.unit == 16 ? 2 * j : j, how, few);
 		}
+		finish_rows_k(m, acc, dot, &s, b, how, few);
 		for (int i = 0; i < ROWS; i++)
 			w[i] += bytes;
 	}

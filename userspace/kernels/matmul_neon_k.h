@@ -7,20 +7,38 @@
 
 #include "kernels/matmul_neon_blocks.h"
 
-/* Byte @i of each word, as f32 */
-HK_INLINE float32x4_t byte_u(uint32x4_t words, const int i)
+/* A block's scales: row i is lane i % 4 of [i / 4]. */
+struct k_scales {
+	float32x4_t d[2], minus[2];
+	int32x4_t sc[16][2];
+	int16x4_t mn[16][2];
+};
+
+/* Integer sums of a block of 256, kept as hk_sums keeps those of floats */
+typedef int32_t hk_dots[HK_MATMUL_ROWS][ROWS] __attribute__((aligned(16)));
+
+/* Byte @i of each word */
+HK_INLINE int32x4_t byte_u(uint32x4_t words, const int i)
 {
-	return vcvtq_f32_u32(vandq_u32(vshlq_u32(words, vdupq_n_s32(-8 * i)),
-				       vdupq_n_u32(255)));
+	return vreinterpretq_s32_u32(vandq_u32(vshlq_u32(words, vdupq_n_s32(-8 * i)),
+					       vdupq_n_u32(255)));
 }
 
-/* The same, signed: in the word's top it is 2^24 times as large. */
-HK_INLINE float32x4_t byte_s(uint32x4_t words, const int i)
+HK_INLINE int32x4_t byte_s(uint32x4_t words, const int i)
 {
-	uint32x4_t top = vandq_u32(vshlq_u32(words, vdupq_n_s32(24 - 8 * i)),
-				   vdupq_n_u32(0xff000000));
+	int32x4_t top = vreinterpretq_s32_u32(vshlq_u32(words, vdupq_n_s32(24 - 8 * i)));
 
-	return vcvtq_n_f32_s32(vreinterpretq_s32_u32(top), 24);
+	return vshrq_n_s32(top, 24);
+}
+
+/* Two f16: what scales the block, and what its minima. */
+HK_INLINE void load_d_min(struct k_scales *s, const uint8_t *const w[ROWS], const int at)
+{
+	load_f16(s->d, w, at);
+	load_f16(s->minus, w, at + 2);
+	/* -(min * dx) has the bits of (-min) * dx. */
+	for (int g = 0; g < 2; g++)
+		s->minus[g] = vnegq_f32(s->minus[g]);
 }
 
 /* hk_spread_k_scales() for four rows: a row in each lane */
@@ -39,30 +57,23 @@ HK_INLINE void spread_k_scales(const uint8_t *const w[ROWS], int first, uint32x4
 			  vandq_u32(vshrq_n_u32(in[1], 2), bits));
 }
 
-HK_INLINE void load_q45_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_q45_scales(struct k_scales *s, const uint8_t *const w[ROWS])
 {
-	float32x4_t d[2], min[2];
-
-	load_f16(d, w, 0);
-	load_f16(min, w, 2);
+	load_d_min(s, w, 0);
 	for (int g = 0; g < 2; g++) {
-		/* -(min * mn) has the bits of (-min) * mn. */
-		float32x4_t minus = vnegq_f32(min[g]);
 		uint32x4_t to[4];
 
 		spread_k_scales(w, 4 * g, to);
 		for (int u = 0; u < 8; u++) {
-			s->d[u][g] = vmulq_f32(d[g], byte_u(to[u / 4], u % 4));
-			s->m[u][g] = vmulq_f32(minus, byte_u(to[2 + u / 4], u % 4));
+			s->sc[u][g] = byte_u(to[u / 4], u % 4);
+			s->mn[u][g] = vmovn_s32(byte_u(to[2 + u / 4], u % 4));
 		}
 	}
 }
 
-HK_INLINE void load_q6_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_q6_scales(struct k_scales *s, const uint8_t *const w[ROWS])
 {
-	float32x4_t d[2];
-
-	load_f16(d, w, 208);
+	load_f16(s->d, w, 208);
 	for (int g = 0; g < 2; g++) {
 		int8x16_t row[4], group[4];
 
@@ -70,43 +81,36 @@ HK_INLINE void load_q6_scales(struct scales *s, const uint8_t *const w[ROWS])
 			row[i] = vld1q_s8((const int8_t *)w[4 * g + i] + 192);
 		turn4(row, group);
 		for (int u = 0; u < 16; u++)
-			s->d[u][g] = vmulq_f32(d[g], byte_s(vreinterpretq_u32_s8(group[u / 4]),
-							    u % 4));
+			s->sc[u][g] = byte_s(vreinterpretq_u32_s8(group[u / 4]), u % 4);
 	}
 }
 
 /* hk_decode_q2_k()'s scales: nibbles of one byte for each unit */
-HK_INLINE void load_q2_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_q2_scales(struct k_scales *s, const uint8_t *const w[ROWS])
 {
 	const uint32x4_t low4 = vdupq_n_u32(0x0f0f0f0f);
-	float32x4_t d[2], min[2];
 
-	load_f16(d, w, 80);
-	load_f16(min, w, 82);
+	load_d_min(s, w, 80);
 	for (int g = 0; g < 2; g++) {
-		float32x4_t minus = vnegq_f32(min[g]);
-
 		for (int k = 0; k < 4; k++) {
 			uint32x4_t both = load_words(w, 4 * g, 4 * k);
 			uint32x4_t sc = vandq_u32(both, low4);
 			uint32x4_t mn = vandq_u32(vshrq_n_u32(both, 4), low4);
 
 			for (int i = 0; i < 4; i++) {
-				s->d[4 * k + i][g] = vmulq_f32(d[g], byte_u(sc, i));
-				s->m[4 * k + i][g] = vmulq_f32(minus, byte_u(mn, i));
+				s->sc[4 * k + i][g] = byte_u(sc, i);
+				s->mn[4 * k + i][g] = vmovn_s32(byte_u(mn, i));
 			}
 		}
 	}
 }
 
 /* hk_decode_q3_k()'s: four bits here, two there */
-HK_INLINE void load_q3_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_q3_scales(struct k_scales *s, const uint8_t *const w[ROWS])
 {
 	const uint32x4_t low4 = vdupq_n_u32(0x0f0f0f0f), low2 = vdupq_n_u32(0x03030303);
-	const float32x4_t less = vdupq_n_f32(32);
-	float32x4_t d[2];
 
-	load_f16(d, w, 108);
+	load_f16(s->d, w, 108);
 	for (int g = 0; g < 2; g++) {
 		uint32x4_t low[2], high = load_words(w, 4 * g, 104);
 
@@ -118,18 +122,16 @@ HK_INLINE void load_q3_scales(struct scales *s, const uint8_t *const w[ROWS])
 			uint32x4_t sc = vorrq_u32(vandq_u32(lo, low4), vshlq_n_u32(hi, 4));
 
 			for (int i = 0; i < 4; i++)
-				s->d[4 * k + i][g] = vmulq_f32(d[g], vsubq_f32(byte_u(sc, i),
-									       less));
+				s->sc[4 * k + i][g] = vsubq_s32(byte_u(sc, i),
+								vdupq_n_s32(32));
 		}
 	}
 }
 
 /* hk_decode_iq4_xs()'s: a nibble of a word and two bits of a half for each unit */
-HK_INLINE void load_iq4_scales(struct scales *s, const uint8_t *const w[ROWS])
+HK_INLINE void load_iq4_scales(struct k_scales *s, const uint8_t *const w[ROWS])
 {
-	float32x4_t d[2];
-
-	load_f16(d, w, 0);
+	load_f16(s->d, w, 0);
 	for (int g = 0; g < 2; g++) {
 		uint32x4_t high = vshrq_n_u32(load_words(w, 4 * g, 0), 16);
 		uint32x4_t low = load_words(w, 4 * g, 4);
@@ -141,8 +143,7 @@ HK_INLINE void load_iq4_scales(struct scales *s, const uint8_t *const w[ROWS])
 						  vdupq_n_u32(3));
 			int32x4_t sc = vreinterpretq_s32_u32(vsliq_n_u32(lo, hi, 4));
 
-			s->d[u][g] = vmulq_f32(d[g], vcvtq_f32_s32(vsubq_s32(sc,
-									     vdupq_n_s32(32))));
+			s->sc[u][g] = vsubq_s32(sc, vdupq_n_s32(32));
 		}
 	}
 }
@@ -258,7 +259,7 @@ HK_INLINE uint32_t k_bytes(const unsigned int type)
 	}
 }
 
-HK_INLINE void load_k_scales(struct scales *s, const uint8_t *const w[ROWS],
+HK_INLINE void load_k_scales(struct k_scales *s, const uint8_t *const w[ROWS],
 				   const unsigned int type)
 {
 	switch (type) {
@@ -300,6 +301,56 @@ HK_INLINE void load_k_unit(struct weights *q, const uint8_t *const w[ROWS],
 	default:
 		load_q45_unit(q, w, u, type == HEARTH_TYPE_Q5_K);
 		break;
+	}
+}
+
+/* What 32 elements add to a row's sums, as they lie; their first unit is @u. */
+HK_INLINE void add_row_k(int32_t dot[ROWS], const struct k_scales *s, const struct weights *w,
+			 const int8_t *x, int u, const struct units how)
+{
+	const int8x16_t x0 = vld1q_s8(x), x1 = vld1q_s8(x + 16);
+	const int32x4_t zero = vdupq_n_s32(0);
+	const int last = u + (how.unit == 16);
+
+	for (int g = 0; g < 2; g++) {
+		int32x4_t sum = vld1q_s32(dot + 4 * g), lo[4], hi[4];
+
+		for (int i = 0; i < 4; i++) {
+			lo[i] = vdotq_s32(zero, w->q[4 * g + i][0], x0);
+			hi[i] = vdotq_s32(how.unit == 32 ? lo[i] : zero,
+					  w->q[4 * g + i][1], x1);
+		}
+		if (how.unit == 16)
+			sum = vmlaq_s32(sum, reduce4(lo), s->sc[u][g]);
+		sum = vmlaq_s32(sum, reduce4(hi), s->sc[last][g]);
+		vst1q_s32(dot + 4 * g, sum);
+	}
+}
+
+/* Sums of activations for the minima: those of input row @at's block */
+HK_INLINE const int16_t *totals(const struct hk_act *act, uint64_t at, const struct units how)
+{
+	return how.unit == 32 ? act->sum32 + 8 * at : act->sum16 + 16 * at;
+}
+
+/* The block of 256 is complete: its integers @dot are scaled, and the next begins. */
+HK_INLINE void finish_row_k(float acc[ROWS], int32_t dot[ROWS], const struct k_scales *s,
+			    const struct hk_act *act, uint64_t at, const struct units how)
+{
+	const int16_t *total = totals(act, at, how);
+	float32x4_t dx = vld1q_dup_f32(act->d + at);
+
+	for (int g = 0; g < 2; g++) {
+		float32x4_t sum = vld1q_f32(acc + 4 * g);
+		int32x4_t mins = vdupq_n_s32(0);
+
+		sum = add_unit(sum, s->d[g], dx, to_float(vld1q_s32(dot + 4 * g), how.shift));
+		for (int u = 0; u < HK_ACT_SUPER / how.unit && how.min; u++)
+			mins = vmlal_n_s16(mins, s->mn[u][g], total[u]);
+		if (how.min)
+			sum = add_unit(sum, s->minus[g], dx, vcvtq_f32_s32(mins));
+		vst1q_f32(acc + 4 * g, sum);
+		vst1q_s32(dot + 4 * g, vdupq_n_s32(0));
 	}
 }
 

@@ -27,6 +27,10 @@ struct hk_qblock {
 	int8_t q[HK_MAX_BLOCK];
 	float d[HK_MAX_BLOCK / 16];
 	float m[HK_MAX_BLOCK / 16];
+	/** @scale: Blocks of 256: d[u] is scale * sc[u], m[u] is -(min * mn[u]). */
+	float scale, min;
+	int16_t sc[HK_MAX_BLOCK / 16];
+	int16_t mn[HK_MAX_BLOCK / 16];
 };
 
 /* NULL if the number is no type. */
