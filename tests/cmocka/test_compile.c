@@ -395,6 +395,69 @@ static void states_that_differ_are_not_shared(void **state)
 	hearth_program_destroy(p);
 }
 
+/* Not one piece: nobody gets an address. Programs that share have the same pages. */
+static void states_may_be_in_pages(void **state)
+{
+	HEARTH_OPTS(hearth_compile_opts, o, .state_page = 16);
+	HEARTH_OPTS(hearth_compile_opts, share);
+	struct hearth_program *p, *q;
+
+	make_cache("cache", 1, F32, 40);
+	assert_int_equal(hearth_compile(g, dev, &o, &p), 0);
+	assert_int_equal(info_of(p).state_page, 16);
+	assert_int_equal(info_of(p).state_page_bytes, 16 * 2 * 4);
+	assert_null(hearth_program_data(p, cache_state, NULL));
+	assert_message("state 'cache' is in pages");
+	*(int32_t *)data(p, cache_pos) = 39;
+	assert_int_equal(hearth_program_resize_state(p, 40), 0);
+	assert_int_equal(hearth_program_resize_state(p, 41), -EINVAL);
+	assert_message("41 positions: the caches were made for 40");
+	run(p);
+	share.share = p;
+	assert_int_equal(hearth_compile(g, dev, &share, &q), 0);
+	assert_int_equal(info_of(q).state_page, 16);
+	run(q);
+	hearth_program_destroy(q);
+	again();
+	make_cache("other", 1, F32, 40);
+	assert_int_equal(hearth_compile(g, dev, &share, &q), -EINVAL);
+	assert_message("state 'other': the program to share with has its states in pages");
+	hearth_program_destroy(p);
+}
+
+static void pages_that_cannot_be_are_refused(void **state)
+{
+	static const struct {
+		uint32_t page;
+		const char *text;
+	} bad[] = {
+		{ 8, "state_page is 8" }, { 24, "state_page is 24" }, { 1u << 25, "state_page is" },
+		{ 16, "state 'cache' has 1025 positions: more than 64 pages of 16" },
+	};
+	HEARTH_OPTS(hearth_compile_opts, o);
+	struct hearth_program *p;
+	hearth_tensor v;
+
+	make_cache("cache", 1, F32, 1025);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		o.state_page = bad[i].page;
+		assert_int_equal(hearth_compile(g, dev, &o, &p), -EINVAL);
+		assert_message(bad[i].text);
+	}
+	again();
+	make_cache("cache", 1, F32, 64);
+	v = gm_tensor(g, "longer", F32, STATE, DIMS(1, 65, 2));
+	gm_op(g, HEARTH_KV_WRITE, INPUTS(cache_in, cache_pos), v, NULL);
+	assert_int_equal(hearth_compile(g, dev, &o, &p), -EINVAL);
+	assert_message("they cannot grow together");
+	again();
+	make_cache("cache", 1, F32, 16);
+	assert_int_equal(hearth_compile(g, dev, &o, &p), 0);
+	assert_int_equal(info_of(p).state_page, 0);
+	assert_int_equal(hearth_program_resize_state(p, 1), 0);
+	hearth_program_destroy(p);
+}
+
 static void make_rope(uint32_t rows, int fd)
 {
 	hearth_tensor x = f32("x", IN, DIMS(rows, 1, 2)), a = f32("a", ACT, DIMS(rows, 1, 2));
@@ -611,6 +674,8 @@ int main(void)
 		TEST(states_are_kept_and_shared_by_name),
 		TEST(states_of_other_names_are_their_own),
 		TEST(states_that_differ_are_not_shared),
+		TEST(states_may_be_in_pages),
+		TEST(pages_that_cannot_be_are_refused),
 		TEST(weights_and_tables_are_shared),
 		TEST(rope_tables_are_made_once),
 		TEST(programs_of_other_devices_are_not_shared),

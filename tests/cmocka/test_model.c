@@ -223,6 +223,24 @@ static void state_buffer_grows_up_to_its_size(void **state)
 	assert_int_equal(fake_npu_leaks(), 0);
 }
 
+static void state_buffer_begins_small(void **state)
+{
+	HEARTH_OPTS(hearth_buffer_opts, o, .flags = HEARTH_BUFFER_STATE, .used = 100);
+	struct hearth_buffer *b;
+
+	assert_int_equal(hearth_buffer_create(dev, 5 * MIB, &o, &b), 0);
+	assert_int_equal(fake.size, 2 * MIB);
+	assert_int_equal(hearth_buffer_bytes(b), 5 * MIB);
+	assert_int_equal(hearth_buffer_resize(b, 3 * MIB), 0);
+	assert_int_equal(fake.size, 4 * MIB);
+	hearth_buffer_destroy(b);
+	assert_int_equal(hearth_buffer_create(dev, 99, &o, &b), -EINVAL);
+	assert_message("100 bytes in use, of a state of 99");
+	o.flags = 0;
+	assert_int_equal(hearth_buffer_create(dev, MIB, &o, &b), -EINVAL);
+	assert_message("of a buffer");
+}
+
 static void a_driver_without_states_gives_plain_buffers(void **state)
 {
 	HEARTH_OPTS(hearth_buffer_opts, o, .flags = HEARTH_BUFFER_STATE);
@@ -869,6 +887,7 @@ int main(void)
 		with(open_npu, a_changed_file_is_stale),
 		with(open_cpu, a_changed_file_is_stale),
 		with(open_npu, state_buffer_grows_up_to_its_size),
+		with(open_npu, state_buffer_begins_small),
 		with(open_npu, a_driver_without_states_gives_plain_buffers),
 		with(open_npu, discarded_state_is_told),
 		with(open_npu, a_plain_buffer_is_no_state),

@@ -166,7 +166,9 @@ static int build(struct hg_compile *c)
 	if (!p->ports)
 		return no_memory();
 	p->n_ports = c->g->n_tensors;
-	ret = hg_lower(&c->l, c->g, c->share);
+	ret = hg_pick_paging(c);
+	if (!ret)
+		ret = hg_lower(&c->l, c->g, c->share, &p->paging);
 	if (!ret)
 		ret = decide_engines(c);
 	if (!ret)
@@ -208,7 +210,8 @@ int hearth_compile(struct hearth_graph *g, struct hearth_device *dev,
 		   const struct hearth_compile_opts *opts, struct hearth_program **program)
 {
 	HEARTH_OPTS_LOCAL(hearth_compile_opts, o, opts, ret);
-	struct hg_compile c = { .g = g, .share = o.share, .model = o.model };
+	struct hg_compile c = { .g = g, .share = o.share, .model = o.model,
+				.state_page = o.state_page };
 
 	if (!ret)
 		ret = check_share(dev, o.share);
@@ -238,7 +241,7 @@ int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
 {
 	struct hearth_program p = { .dev = dev };
 	struct hg_compile c = { .g = g, .p = &p };
-	int ret = hg_lower(&c.l, g, NULL);
+	int ret = hg_lower(&c.l, g, NULL, &p.paging);
 
 	if (!ret)
 		ret = decide_engines(&c);

@@ -16,10 +16,18 @@ struct hg_compile {
 	const struct hearth_program *share;
 	/** model: Options of the model; or NULL. */
 	const struct hearth_model_opts *model;
+	/** state_page: As asked for. */
+	uint32_t state_page;
 	struct hg_lower l;
 	/** life: Of each value; the plan. */
 	struct hg_life *life;
 };
+
+/*
+ * Caches in pages or whole: fills c->p->paging but for the buffer. -EINVAL if they
+ * cannot be in such pages.
+ */
+int hg_pick_paging(struct hg_compile *c);
 
 /*
  * The memory of a program, in this order: 0, or a negative errno with the

@@ -313,11 +313,11 @@ static void find_last_uses(struct hg_lower *l)
 }
 
 int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
-	     const struct hearth_program *share)
+	     const struct hearth_program *share, const struct hg_paging *paging)
 {
 	int ret = 0;
 
-	*l = (struct hg_lower){ .g = g, .share = share };
+	*l = (struct hg_lower){ .g = g, .share = share, .paging = *paging };
 	l->refs = calloc(g->n_tensors + 1, sizeof(*l->refs));
 	l->last_op = calloc(g->n_tensors + 1, sizeof(*l->last_op));
 	if (!l->refs || !l->last_op)

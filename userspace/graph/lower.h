@@ -38,6 +38,8 @@ struct hg_lower {
 	const struct hearth_graph *g;
 	/** share: A program whose tables need not be made again, or NULL. */
 	const struct hearth_program *share;
+	/** paging: Of the caches. */
+	struct hg_paging paging;
 	struct hg_stream stream;
 	struct hg_value *values;
 	uint32_t n_values, value_room;
@@ -54,7 +56,7 @@ struct hg_lower {
 
 /* All ops to commands: 0, or a negative errno with the message set. */
 int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
-	     const struct hearth_program *share);
+	     const struct hearth_program *share, const struct hg_paging *paging);
 void hg_lower_free(struct hg_lower *l);
 
 /* Helpers of the op's functions. */
@@ -92,6 +94,13 @@ static inline struct hg_ref hg_ref_at(struct hg_ref ref, uint64_t offset)
 {
 	ref.offset += offset;
 	return ref;
+}
+
+/* What a command on caches says of their pages. */
+static inline struct hearth_cmd_kv_pages hg_kv_pages(const struct hg_lower *l)
+{
+	return (struct hearth_cmd_kv_pages){ .positions = l->paging.page,
+					     .stride = l->paging.stride };
 }
 
 /* Product of dimensions [from, to) */

@@ -71,27 +71,48 @@ int hg_lower_rms_norm(struct hg_lower *l)
 int hg_lower_kv_write(struct hg_lower *l)
 {
 	const struct hg_tensor *src = hg_lower_in(l, 0), *cache = hg_lower_out(l);
-	struct hearth_cmd_kv_write cmd = {
-		.rows = src->dims[0],
-		.kv_heads = src->dims[1],
-		.head_dim = src->dims[2],
-		.n_ctx = cache->dims[1],
-		.type = cache->type,
+	struct hearth_cmd_kv_write_paged cmd = {
+		.base = {
+			.rows = src->dims[0],
+			.kv_heads = src->dims[1],
+			.head_dim = src->dims[2],
+			.n_ctx = cache->dims[1],
+			.type = cache->type,
+		},
+		.pages = hg_kv_pages(l),
 	};
-	bool q = cache->type == HEARTH_TYPE_Q8_0;
+	const struct hg_field fields[] = {
+		HG_FIELD(cmd, base.src, hg_ref_in(l, 0)), HG_FIELD(cmd, base.pos, hg_ref_in(l, 1)),
+		HG_FIELD(cmd, base.cache, hg_ref_out(l)),
+	};
+	unsigned int op = l->paging.page ? HEARTH_OP_KV_WRITE_PAGED :
+			  cache->type == HEARTH_TYPE_Q8_0 ? HEARTH_OP_KV_WRITE_Q :
+							    HEARTH_OP_KV_WRITE;
 
-	return HG_EMIT(l, q ? HEARTH_OP_KV_WRITE_Q : HEARTH_OP_KV_WRITE, cmd,
-		       HG_FIELD(cmd, src, hg_ref_in(l, 0)), HG_FIELD(cmd, pos, hg_ref_in(l, 1)),
-		       HG_FIELD(cmd, cache, hg_ref_out(l)));
+	return hg_emit(l, op, &cmd.base.hdr, l->paging.page ? sizeof(cmd) : sizeof(cmd.base),
+		       fields, sizeof(fields) / sizeof(*fields));
 }
 
-/* The shorter command where it says all: more devices know it. */
+/* The shortest command that says all: more devices know it. */
+static int emit_attention(struct hg_lower *l, struct hearth_cmd_attention_paged *cmd,
+			  const struct hg_field *fields, unsigned int n)
+{
+	const struct hearth_cmd_attention_2 *c = &cmd->base;
+	struct hearth_cmd_header *hdr = &cmd->base.base.hdr;
+
+	if (l->paging.page)
+		return hg_emit(l, HEARTH_OP_ATTENTION_PAGED, hdr, sizeof(*cmd), fields, n);
+	if (c->window || c->softcap || c->base.type == HEARTH_TYPE_Q8_0)
+		return hg_emit(l, HEARTH_OP_ATTENTION_2, hdr, sizeof(*c), fields, n);
+	return hg_emit(l, HEARTH_OP_ATTENTION, hdr, sizeof(c->base), fields, n);
+}
+
 int hg_lower_attention(struct hg_lower *l)
 {
 	const struct hearth_op_opts *o = &l->op->opts;
 	const struct hg_tensor *q = hg_lower_in(l, 0), *k = hg_lower_in(l, 1);
-	struct hearth_cmd_attention_2 cmd = {
-		.base = {
+	struct hearth_cmd_attention_paged cmd = {
+		.base.base = {
 			.rows = q->dims[0],
 			.heads = q->dims[1],
 			.kv_heads = k->dims[0],
@@ -101,19 +122,19 @@ int hg_lower_attention(struct hg_lower *l)
 			.type = k->type,
 		},
 		/* one that the cache cannot fill is none */
-		.window = o->window < k->dims[1] ? o->window : 0,
-		.softcap = o->softcap > 0 ? bits(o->softcap) : 0,
+		.base.window = o->window < k->dims[1] ? o->window : 0,
+		.base.softcap = o->softcap > 0 ? bits(o->softcap) : 0,
+		.pages = hg_kv_pages(l),
 	};
 	const struct hg_field fields[] = {
-		HG_FIELD(cmd, base.q, hg_ref_in(l, 0)), HG_FIELD(cmd, base.k, hg_ref_in(l, 1)),
-		HG_FIELD(cmd, base.v, hg_ref_in(l, 2)), HG_FIELD(cmd, base.pos, hg_ref_in(l, 3)),
-		HG_FIELD(cmd, base.dst, hg_ref_out(l)),
+		HG_FIELD(cmd, base.base.q, hg_ref_in(l, 0)),
+		HG_FIELD(cmd, base.base.k, hg_ref_in(l, 1)),
+		HG_FIELD(cmd, base.base.v, hg_ref_in(l, 2)),
+		HG_FIELD(cmd, base.base.pos, hg_ref_in(l, 3)),
+		HG_FIELD(cmd, base.base.dst, hg_ref_out(l)),
 	};
-	bool more = cmd.window || cmd.softcap || k->type == HEARTH_TYPE_Q8_0;
 
-	return hg_emit(l, more ? HEARTH_OP_ATTENTION_2 : HEARTH_OP_ATTENTION, &cmd.base.hdr,
-		       more ? sizeof(cmd) : sizeof(cmd.base), fields,
-		       sizeof(fields) / sizeof(*fields));
+	return emit_attention(l, &cmd, fields, sizeof(fields) / sizeof(*fields));
 }
 
 int hg_lower_binary(struct hg_lower *l)

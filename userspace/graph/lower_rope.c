@@ -162,22 +162,30 @@ int hg_lower_kv_shift(struct hg_lower *l)
 {
 	const struct hearth_op_opts *o = &l->op->opts;
 	const struct hg_tensor *cache = hg_lower_out(l);
-	struct hearth_cmd_kv_shift cmd = {
-		.kv_heads = cache->dims[0],
-		.head_dim = cache->dims[2],
-		.n_ctx = cache->dims[1],
-		.type = cache->type,
+	struct hearth_cmd_kv_shift_paged cmd = {
+		.base = {
+			.kv_heads = cache->dims[0],
+			.head_dim = cache->dims[2],
+			.n_ctx = cache->dims[1],
+			.type = cache->type,
+		},
+		.pages = hg_kv_pages(l),
 	};
-	struct hg_ref table = HG_NO_REF;
+	bool paged = l->paging.page;
+	struct hg_field fields[] = {
+		HG_FIELD(cmd, base.cache, hg_ref_out(l)), HG_FIELD(cmd, base.shift, hg_ref_in(l, 0)),
+		HG_FIELD(cmd, base.table, HG_NO_REF),
+	};
 
 	if (o->rope_base > 0) {
-		int ret = rope_table(l, cmd.n_ctx, hg_lower_in(l, 1), &table);
+		int ret = rope_table(l, cmd.base.n_ctx, hg_lower_in(l, 1), &fields[2].ref);
 
 		if (ret)
 			return ret;
-		cmd.n_rot = o->rope_dims;
-		cmd.mode = o->rope_halves ? HEARTH_ROPE_HALVES : HEARTH_ROPE_PAIRS;
+		cmd.base.n_rot = o->rope_dims;
+		cmd.base.mode = o->rope_halves ? HEARTH_ROPE_HALVES : HEARTH_ROPE_PAIRS;
 	}
-	return HG_EMIT(l, HEARTH_OP_KV_SHIFT, cmd, HG_FIELD(cmd, cache, hg_ref_out(l)),
-		       HG_FIELD(cmd, shift, hg_ref_in(l, 0)), HG_FIELD(cmd, table, table));
+	return hg_emit(l, paged ? HEARTH_OP_KV_SHIFT_PAGED : HEARTH_OP_KV_SHIFT, &cmd.base.hdr,
+		       paged ? sizeof(cmd) : sizeof(cmd.base), fields,
+		       sizeof(fields) / sizeof(*fields));
 }

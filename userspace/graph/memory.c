@@ -85,6 +85,10 @@ static int share_state(struct hg_compile *c, const struct hg_tensor *t, struct h
 {
 	const struct hg_port *from = shared_state(c, t);
 
+	if (!from && c->share && c->p->paging.page)
+		return hearth_seterr(-EINVAL,
+				     "state '%s': the program to share with has its states in pages, and not this one",
+				     t->name);
 	if (!from)
 		return 0;
 	if (from->type != t->type || from->bytes != t->bytes)
@@ -109,10 +113,19 @@ static int describe_state(struct hg_compile *c, const struct hg_tensor *t,
 	return port->name ? share_state(c, t, port) : no_memory();
 }
 
+/* Of a state in the buffer, or in a page of it */
+static uint64_t state_room(const struct hg_compile *c, uint64_t bytes)
+{
+	const struct hg_paging *pg = &c->p->paging;
+
+	return round_up(pg->page ? bytes / pg->n_ctx * pg->page : bytes, HG_VALUE_ALIGN);
+}
+
 int hg_make_states(struct hg_compile *c)
 {
 	HEARTH_OPTS(hearth_buffer_opts, o, .flags = HEARTH_BUFFER_STATE);
 	struct hearth_program *p = c->p;
+	struct hg_paging *pg = &p->paging;
 	uint64_t bytes = 0, at = 0;
 	int ret = 0;
 
@@ -125,10 +138,16 @@ int hg_make_states(struct hg_compile *c)
 		if (ret)
 			return ret;
 		if (!p->ports[i].data)
-			bytes += round_up(t->bytes, HG_VALUE_ALIGN);
+			bytes += state_room(c, t->bytes);
+	}
+	if (pg->page && bytes) {
+		o.used = pg->stride;
+		bytes = round_up(pg->n_ctx, pg->page) / pg->page * pg->stride;
 	}
 	if (bytes)
 		ret = hearth_buffer_create(p->dev, bytes, &o, &p->state);
+	if (p->state)
+		pg->state = p->state;
 	for (uint32_t i = 0; !ret && i < p->n_ports; i++) {
 		struct hg_port *port = &p->ports[i];
 
@@ -136,7 +155,7 @@ int hg_make_states(struct hg_compile *c)
 			continue;
 		port->data = (uint8_t *)hearth_buffer_data(p->state) + at;
 		port->va = hearth_buffer_address(p->state) + at;
-		at += round_up(port->bytes, HG_VALUE_ALIGN);
+		at += state_room(c, port->bytes);
 	}
 	return ret;
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "graph/partition.h"
 #include "graph/program.h"
@@ -56,9 +57,27 @@ void *hearth_program_data(struct hearth_program *p, hearth_tensor tensor, uint64
 		hearth_seterr(-EINVAL, "tensor %d is no input, output or state", tensor);
 		return NULL;
 	}
+	if (port->state && p->paging.page) {
+		hearth_seterr(-EINVAL, "state '%s' is in pages, not in one piece", port->name);
+		return NULL;
+	}
 	if (bytes)
 		*bytes = port->bytes;
 	return port->data;
+}
+
+int hearth_program_resize_state(struct hearth_program *p, uint32_t positions)
+{
+	const struct hg_paging *pg = &p->paging;
+	uint64_t pages;
+
+	if (!pg->page)
+		return 0;
+	if (positions > pg->n_ctx)
+		return hearth_seterr(-EINVAL, "%u positions: the caches were made for %u",
+				     positions, pg->n_ctx);
+	pages = positions ? (positions - 1) / pg->page + 1 : 1;
+	return hearth_buffer_resize(pg->state, pages * pg->stride);
 }
 
 int hg_program_open_queue(struct hearth_program *p)
@@ -132,12 +151,40 @@ static const char *reason(const struct hg_cmd *c, const char *device, char *buf,
 	return buf;
 }
 
-static uint64_t operand_bytes(const struct hearth_cmd_header *cmd)
+/* The same command on caches in one piece: those in pages have others between them. */
+static void without_pages(struct hearth_cmd_header *cmd)
 {
+	switch (cmd->op) {
+	case HEARTH_OP_KV_WRITE_PAGED:
+		cmd->op = ((struct hearth_cmd_kv_write *)cmd)->type == HEARTH_TYPE_Q8_0 ?
+			  HEARTH_OP_KV_WRITE_Q : HEARTH_OP_KV_WRITE;
+		cmd->bytes = sizeof(struct hearth_cmd_kv_write);
+		break;
+	case HEARTH_OP_ATTENTION_PAGED:
+		cmd->op = HEARTH_OP_ATTENTION_2;
+		cmd->bytes = sizeof(struct hearth_cmd_attention_2);
+		break;
+	case HEARTH_OP_KV_SHIFT_PAGED:
+		cmd->op = HEARTH_OP_KV_SHIFT;
+		cmd->bytes = sizeof(struct hearth_cmd_kv_shift);
+		break;
+	}
+}
+
+static uint64_t operand_bytes(const struct hearth_cmd_header *from)
+{
+	union {
+		struct hearth_cmd_header hdr;
+		uint64_t words[HEARTH_CMD_MAX_BYTES / 8];
+	} cmd;
 	struct hk_operand operand[HK_MAX_OPERANDS];
 	struct hk_fault fault;
 	uint64_t bytes = 0;
-	int n = hk_cmd_operands(cmd, cmd->bytes, operand, &fault);
+	int n;
+
+	memcpy(&cmd, from, from->bytes);
+	without_pages(&cmd.hdr);
+	n = hk_cmd_operands(&cmd.hdr, cmd.hdr.bytes, operand, &fault);
 
 	for (int i = 0; i < n; i++)
 		bytes += operand[i].bytes;

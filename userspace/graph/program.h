@@ -49,6 +49,20 @@ struct hg_weights {
 	uint64_t bytes;
 };
 
+/**
+ * struct hg_paging - caches in pages: page n of all of them is one piece of @state
+ *
+ * All zero: the caches are whole.
+ */
+struct hg_paging {
+	/** page: Positions of a page; n_ctx: of a cache. */
+	uint32_t page, n_ctx;
+	/** stride: Bytes of a page of all caches. */
+	uint64_t stride;
+	/** state: Where they are; the buffer of the program that made them. */
+	struct hearth_buffer *state;
+};
+
 struct hearth_program {
 	struct hearth_device *dev;
 	/** queue: NULL after a run failed; the next one makes another. */
@@ -57,6 +71,7 @@ struct hearth_program {
 
 	struct hg_weights weights;
 	struct hearth_buffer *state;
+	struct hg_paging paging;
 	/** model: @weights and @state; another program's if not @owns_model. */
 	struct hearth_model *model;
 	bool owns_model;

@@ -149,6 +149,8 @@ struct hearth_buffer_opts {
 	size_t sz;
 	/** flags: Mask of enum hearth_buffer_flags. */
 	uint32_t flags;
+	/** used: Of a state buffer: bytes in use at first; 0 = all. */
+	uint64_t used;
 	size_t :0;
 };
 
@@ -187,11 +189,14 @@ HEARTH_API int hearth_buffer_from_file(struct hearth_device *dev, int file_fd,
 
 /**
  * hearth_buffer_resize() - how much of a state buffer is in use
- * @bytes: Up to the size that it was made with, which is what it begins with.
+ * @bytes: Up to the size that it was made with, which is what it begins with
+ *	unless opts->used said less.
  *
- * What is cut off is gone, what is added is zero. Address and CPU pointer stay;
- * neither side may use what is beyond @bytes. -EINVAL no state buffer or too
- * many bytes, -EBUSY a job is in flight, -EDQUOT the budget has no room.
+ * What is cut off is gone, what is added is zero; nothing is copied. Address and
+ * CPU pointer stay; neither side may use what is beyond @bytes. -EINVAL no state
+ * buffer or too many bytes, -EBUSY a job is in flight, -EDQUOT the budget has no
+ * room, -ENOMEM the system has none; after an error the size is as it was. With a
+ * driver that knows no states all of it is there from the beginning.
  */
 HEARTH_API int hearth_buffer_resize(struct hearth_buffer *buf, uint64_t bytes);
 
@@ -563,7 +568,7 @@ struct hearth_demand {
 	size_t sz;
 	/** weights_bytes: All of the file. */
 	uint64_t weights_bytes;
-	/** state_bytes: At its largest. */
+	/** state_bytes: At its largest, unless the question is what it takes at first. */
 	uint64_t state_bytes;
 	/** scratch_bytes: Activations, constants, command streams. */
 	uint64_t scratch_bytes;
@@ -572,6 +577,11 @@ struct hearth_demand {
 	bool has_weights_fd;
 	/** weights_fd: What of it is in memory already is not counted. Borrowed. */
 	int weights_fd;
+	/**
+	 * state_first_bytes: Of @state_bytes what is taken at first, for a state that
+	 * grows; hearth_admit() does not look at it.
+	 */
+	uint64_t state_first_bytes;
 	size_t :0;
 };
 
@@ -878,6 +888,13 @@ struct hearth_compile_opts {
 	 * five minutes. Without meaning if @share is given.
 	 */
 	const struct hearth_model_opts *model;
+	/**
+	 * state_page: Positions by which the KV caches can grow: a power of two
+	 * from 16 on, so that a cache has at most 64 pages. They have one at
+	 * first. 0: they are whole. Without meaning if @share is given, and on a
+	 * device that lacks the ops for it; struct hearth_program_info tells.
+	 */
+	uint32_t state_page;
 	size_t :0;
 };
 
@@ -898,8 +915,9 @@ HEARTH_API void hearth_program_destroy(struct hearth_program *program);
  * hearth_program_data() - memory of an INPUT, OUTPUT or STATE tensor
  * @bytes: Returned size, or NULL.
  *
- * Returns the tensor's memory, valid as long as the program, or NULL. Write
- * inputs before and read outputs after a run.
+ * Returns the tensor's memory, valid as long as the program, or NULL: also for a
+ * STATE in pages, which is not in one piece. Write inputs before and read outputs
+ * after a run.
  */
 HEARTH_API void *hearth_program_data(struct hearth_program *program,
 				     hearth_tensor tensor, uint64_t *bytes);
@@ -911,6 +929,20 @@ HEARTH_API void *hearth_program_data(struct hearth_program *program,
  */
 HEARTH_API struct hearth_model *hearth_program_model(struct hearth_program *program);
 
+/**
+ * hearth_program_resize_state() - have memory for some positions of the KV caches
+ * @positions: From the first on, rounded up to pages; at least one page stays.
+ *
+ * For programs with caches in pages, and for all that share them; where they are
+ * whole it does nothing. What was there stays where it is, what is cut off is gone.
+ * A run that goes beyond fails with -EFAULT. Not while a run is under way.
+ *
+ * Errors: -EINVAL more positions than the caches were made for, and those of
+ * hearth_buffer_resize(). Nothing has changed then.
+ */
+HEARTH_API int hearth_program_resize_state(struct hearth_program *program,
+					   uint32_t positions);
+
 /** hearth_program_run() - run once and wait; errors as hearth_queue_wait() */
 HEARTH_API int hearth_program_run(struct hearth_program *program);
 
@@ -920,7 +952,7 @@ struct hearth_program_info {
 	uint64_t weights_bytes;
 	/** activation_bytes: Peak of what is live at one time; as allocated. */
 	uint64_t activation_bytes;
-	/** state_bytes: STATE tensors. */
+	/** state_bytes: STATE tensors, at their largest. */
 	uint64_t state_bytes;
 	/** constant_bytes: What the compiler added: tables, scales. */
 	uint64_t constant_bytes;
@@ -932,6 +964,10 @@ struct hearth_program_info {
 	unsigned int n_segments, n_device_segments;
 	/** weights_shared: The weights are the file's pages, not a copy. */
 	bool weights_shared;
+	/** state_page: Positions of a page of the KV caches; 0: they are whole. */
+	uint32_t state_page;
+	/** state_page_bytes: Of a page of all caches. */
+	uint64_t state_page_bytes;
 	size_t :0;
 };
 
@@ -1007,6 +1043,12 @@ struct hearth_llm_opts {
 	bool no_admit;
 	/** admit_wait_ns: Longest wait for others to make room; 0 = none. */
 	uint64_t admit_wait_ns;
+	/**
+	 * kv_step: Positions by which the KV cache grows as tokens are fed: a power
+	 * of two, at least 16 and a 64th of @n_ctx; with @n_ctx or more all of it is
+	 * there at once. 0 = the least from 128 on with which a step is 2 MiB.
+	 */
+	uint32_t kv_step;
 	size_t :0;
 };
 
@@ -1015,8 +1057,9 @@ struct hearth_llm_opts {
  * @demand: Filled; its weights_fd is given only if @file_fd is.
  * @file_fd: Returned if not NULL: the model's file, the caller's to close.
  *
- * For hearth_admit(). Reads the file's header alone. Errors as
- * hearth_llm_open().
+ * For hearth_admit(): as it is, whether the whole context fits; with its
+ * state_bytes set to its state_first_bytes, whether the model can be opened. Reads
+ * the file's header alone. Errors as hearth_llm_open().
  */
 HEARTH_API int hearth_llm_demand(const char *path, struct hearth_device *dev,
 				 const struct hearth_llm_opts *opts,
@@ -1025,8 +1068,10 @@ HEARTH_API int hearth_llm_demand(const char *path, struct hearth_device *dev,
 /**
  * hearth_llm_open() - open a GGUF file on a device
  *
- * On an NPU hearth_admit() is asked before: what does not fit is refused in its
- * words, with -EDQUOT if it never will and -EBUSY if not now.
+ * On an NPU hearth_admit() is asked before: what does not fit, with the first step
+ * of the KV cache, is refused in its words, with -EDQUOT if it never will and -EBUSY
+ * if not now. Later steps come as tokens are fed; a reservation of all state_bytes
+ * of the demand makes sure of them.
  *
  * Errors: -EINVAL broken file, -EOPNOTSUPP an architecture, tokenizer or type
  * that Hearth lacks (the message has the list), -ENOMEM, and what
@@ -1049,6 +1094,10 @@ struct hearth_llm_info {
 	uint32_t n_head, n_head_kv, head_dim, n_ff;
 	/** window: Positions that layers with a window see; 0: none has one. */
 	uint32_t window;
+	/** kv_step: Positions by which the KV cache grows; 0: it is there at once. */
+	uint32_t kv_step;
+	/** state_used_bytes: What of state_bytes there is memory for at present. */
+	uint64_t state_used_bytes;
 	size_t :0;
 };
 
@@ -1084,7 +1133,12 @@ HEARTH_API int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id,
  * @logits: If not NULL, gets a pointer to n_vocab f32 values of the last
  *	token, valid until the next call.
  *
- * Errors: -ENOSPC the context is full, else as hearth_queue_wait().
+ * The KV cache grows for all @n tokens before the first is fed. If that is refused
+ * nothing was fed, and what was fed before, its logits too, is as it was: the same
+ * call can succeed later.
+ *
+ * Errors: -ENOSPC the context is full, -EDQUOT or -ENOMEM the cache cannot grow,
+ * else as hearth_queue_wait().
  */
 HEARTH_API int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids,
 			       size_t n, const float **logits);
@@ -1118,7 +1172,8 @@ HEARTH_API int hearth_llm_eval_each(struct hearth_llm *llm, const int32_t *ids,
  * that feeding all of @ids from the start gives. At least the last token is
  * fed, unless @ids is exactly what was fed last.
  *
- * Errors: as hearth_llm_eval(); what was common stays fed.
+ * Errors: as hearth_llm_eval(); what was common stays fed, and if the cache cannot
+ * grow, all that was fed before.
  */
 HEARTH_API int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids,
 				  size_t n, size_t *reused,
@@ -1130,7 +1185,8 @@ HEARTH_API int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids,
  * Under pressure the KV cache may be discarded rather than swapped: its tokens
  * are known, and the next call that feeds computes it again, with the same bits.
  * That takes as long as feeding them did. A context that was shifted is kept:
- * it could not be computed again. Any call ends the idle time.
+ * it could not be computed again. Steps of the cache beyond what was fed are given
+ * back at once. Any call ends the idle time.
  */
 HEARTH_API int hearth_llm_idle(struct hearth_llm *llm);
 

@@ -3,11 +3,13 @@
  * What the KV cache holds, and the steps that fill it.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <hw/hearth_cmd.h>
 
+#include "kernels/types.h"
 #include "llm/build.h"
 #include "llm/llm.h"
 #include "runtime/error.h"
@@ -18,6 +20,10 @@
 #define BATCH_RATIO	4
 /* So few rows cost little more than a row: the weights are read once. */
 #define BATCH_CHEAP	16
+
+/* A step of the cache, unless it is told: so many positions, and bytes. */
+#define KV_STEP_MIN	128
+#define KV_STEP_BYTES	(2u << 20)
 
 static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logits,
 			 struct llm_runner *r)
@@ -31,7 +37,8 @@ static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logit
 	HEARTH_OPTS(hearth_compile_opts, co,
 		.priority = llm->opts.priority,
 		.share = llm->runners[0].program,
-		.model = llm->opts.model);
+		.model = llm->opts.model,
+		.state_page = llm->kv_step);
 	ret = hearth_compile(step.graph, llm->dev, &co, &r->program);
 	if (!ret) {
 		r->rows = rows;
@@ -104,15 +111,56 @@ static int pick_kv_type(struct hearth_llm *llm, const struct hearth_llm_opts *op
 	}
 }
 
+/* Of the caches of all layers */
+static uint64_t position_bytes(const struct hearth_llm *llm)
+{
+	const struct llm_hparams *hp = &llm->hp;
+
+	return 2ull * hp->n_layer * hp->n_head_kv * hk_row_bytes(llm->kv_type, hp->head_dim);
+}
+
+static int pick_kv_step(struct hearth_llm *llm, uint32_t step)
+{
+	uint64_t bytes = position_bytes(llm);
+	uint32_t least = (llm->n_ctx - 1) / HEARTH_KV_MAX_PAGES + 1;
+
+	if (step && step < llm->n_ctx &&
+	    (step & (step - 1) || step < HEARTH_KV_MIN_PAGE || step < least))
+		return hearth_seterr(-EINVAL,
+				     "kv_step is %u: a power of two is wanted, at least %u and a %uth of the context of %u",
+				     step, HEARTH_KV_MIN_PAGE, HEARTH_KV_MAX_PAGES, llm->n_ctx);
+	if (!step) {
+		step = KV_STEP_MIN;
+		while (step < llm->n_ctx && (step < least || step * bytes < KV_STEP_BYTES))
+			step *= 2;
+	}
+	llm->kv_step = step < llm->n_ctx ? step : 0;
+	return 0;
+}
+
 int llm_context_init(struct hearth_llm *llm, struct hearth_device *dev,
 		     const struct hearth_llm_opts *opts)
 {
+	int ret;
+
 	if (opts->n_batch > BATCH_MAX)
 		return hearth_seterr(-EINVAL, "n_batch is %u: at most %u are possible",
 				     opts->n_batch, BATCH_MAX);
 	llm->dev = dev;
 	llm->opts = *opts;
-	return pick_kv_type(llm, opts);
+	ret = pick_kv_type(llm, opts);
+	return ret ? ret : pick_kv_step(llm, opts->kv_step);
+}
+
+/* How the device has made the cache */
+static int see_room(struct hearth_llm *llm)
+{
+	struct hearth_program_info info = { .sz = sizeof(info) };
+	int ret = hearth_program_get_info(llm->runners[0].program, &info);
+
+	llm->kv_step = info.state_page;
+	llm->room = info.state_page ? info.state_page : llm->n_ctx;
+	return ret;
 }
 
 int llm_context_open(struct hearth_llm *llm)
@@ -124,6 +172,8 @@ int llm_context_open(struct hearth_llm *llm)
 		return hearth_seterr(-ENOMEM, "no memory for a context of %u tokens",
 				     llm->n_ctx);
 	ret = create_runners(llm);
+	if (!ret)
+		ret = see_room(llm);
 	/* it was the caller's, and the model is made */
 	llm->opts.model = NULL;
 	return ret;
@@ -158,7 +208,14 @@ int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d)
 		/* a bound: later steps share some constants of the first */
 		d->scratch_bytes += info.activation_bytes + info.constant_bytes +
 				    info.stream_bytes;
+		/* two commands that write and one that reads say what a page is */
+		if (llm->kv_step)
+			d->scratch_bytes += 3ull * llm->hp.n_layer *
+					    sizeof(struct hearth_cmd_kv_pages);
 	}
+	d->state_first_bytes = d->state_bytes;
+	if (llm->kv_step)
+		d->state_first_bytes = llm->kv_step * position_bytes(llm);
 	return ret;
 }
 
@@ -226,6 +283,36 @@ static int check_feed(const struct hearth_llm *llm, size_t n)
 	return 0;
 }
 
+/* Memory for @positions, or for no more than that. */
+static int resize(struct hearth_llm *llm, uint32_t positions)
+{
+	uint32_t step = llm->kv_step, room;
+	int ret;
+
+	if (!step)
+		return 0;
+	room = positions > step ? (positions - 1) / step * step + step : step;
+	room = room < llm->n_ctx ? room : llm->n_ctx;
+	ret = room == llm->room ? 0 :
+	      hearth_program_resize_state(llm->runners[0].program, room);
+	if (!ret)
+		llm->room = room;
+	return ret;
+}
+
+/* Before anything is changed: memory for the first @positions. */
+static int grow(struct hearth_llm *llm, uint32_t positions)
+{
+	char why[256];
+	int ret = positions > llm->room ? resize(llm, positions) : 0;
+
+	if (!ret)
+		return 0;
+	snprintf(why, sizeof(why), "%s", hearth_errmsg());
+	return hearth_seterr(ret, "the KV cache has memory for %u of %u positions, and finds none for %u: %s",
+			     llm->room, llm->n_ctx, positions, why);
+}
+
 static int feed(struct hearth_llm *llm, const int32_t *ids, size_t n)
 {
 	int ret;
@@ -247,6 +334,8 @@ int hearth_llm_idle(struct hearth_llm *llm)
 {
 	int ret;
 
+	/* what a longer text has left; if it cannot be given back it stays */
+	resize(llm, llm->position);
 	if (llm->exact < llm->position)
 		return 0;
 	ret = hearth_model_advise_state(hearth_llm_model(llm), false, NULL);
@@ -286,9 +375,14 @@ int hearth_llm_eval(struct hearth_llm *llm, const int32_t *ids, size_t n,
 	int ret = check_feed(llm, n);
 
 	if (!ret)
+		ret = grow(llm, llm->position + n);
+	if (!ret)
 		ret = wake(llm);
 	if (!ret)
 		ret = feed(llm, ids, n);
+	/* the step of the cache may have taken the place of the weights: what was, fitted */
+	if (ret == -EDQUOT || ret == -ENOMEM)
+		resize(llm, llm->position);
 	if (!ret && logits)
 		*logits = llm->logits;
 	return ret;
@@ -314,6 +408,8 @@ int hearth_llm_eval_each(struct hearth_llm *llm, const int32_t *ids, size_t n,
 	int ret = check_feed(llm, n);
 
 	if (!ret)
+		ret = grow(llm, llm->position + n);
+	if (!ret)
 		ret = wake(llm);
 	if (!ret && !r->program) {
 		rows = rows < HEARTH_EVAL_EACH ? rows : HEARTH_EVAL_EACH;
@@ -332,12 +428,16 @@ int hearth_llm_prefill(struct hearth_llm *llm, const int32_t *ids, size_t n,
 		       size_t *reused, const float **logits)
 {
 	size_t same = 0;
+	int ret;
 
 	if (!n)
 		return hearth_seterr(-EINVAL, "no token to feed");
 	if (n > llm->n_ctx)
 		return hearth_seterr(-ENOSPC, "%zu tokens exceed the context of %u", n,
 				     llm->n_ctx);
+	ret = grow(llm, n);
+	if (ret)
+		return ret;
 	while (same < n && same < llm->exact && llm->fed[same] == ids[same])
 		same++;
 	/* the last token is fed again for its logits, unless they are still there */

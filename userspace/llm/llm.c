@@ -137,6 +137,8 @@ static int admit(const struct hearth_llm *llm)
 	if (ret || !info.max_models || llm->opts.no_admit || model.has_reservation)
 		return ret;
 	ret = fill_demand(llm, &d);
+	/* it is opened with that, and told when it cannot grow */
+	d.state_bytes = d.state_first_bytes;
 	d.has_weights_fd = true;
 	d.weights_fd = gguf_fd(llm->gguf);
 	if (!ret)
@@ -226,6 +228,9 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 		.head_dim = llm->hp.head_dim,
 		.n_ff = llm->hp.n_ff,
 		.window = llm->hp.window,
+		.kv_step = llm->kv_step,
+		.state_used_bytes = llm->kv_step ? ((llm->room - 1) / llm->kv_step + 1) * p.state_page_bytes :
+						   p.state_bytes,
 	};
 	for (unsigned int k = 1; k < llm->n_runners; k++) {
 		ret = hearth_program_get_info(llm->runners[k].program, &p);

@@ -36,6 +36,10 @@ struct hearth_llm {
 	struct hearth_device *dev;
 	struct hearth_llm_opts opts;
 	unsigned int kv_type;
+	/* positions by which the cache grows; 0: it is whole */
+	uint32_t kv_step;
+	/* positions that it has memory for */
+	uint32_t room;
 	/* what the cache holds: the first @position of n_ctx tokens */
 	int32_t *fed;
 	uint32_t position;
@@ -54,7 +58,7 @@ struct hearth_llm {
 /* Check and keep the options; 0, or -errno with the message set. */
 int llm_context_init(struct hearth_llm *llm, struct hearth_device *dev,
 		     const struct hearth_llm_opts *opts);
-/* Fill state_bytes and scratch_bytes: what the next would take. */
+/* Fill the bytes of state and scratch: what the next would take. */
 int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d);
 /* Compile the steps, and the way back; 0, or -errno with the message set. */
 int llm_context_open(struct hearth_llm *llm);

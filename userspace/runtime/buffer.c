@@ -33,13 +33,18 @@ static int buffer_alloc(struct hearth_device *dev, uint64_t bytes,
 	if (o.flags & ~(uint32_t)(HEARTH_BUFFER_READONLY | HEARTH_BUFFER_STATE))
 		return hearth_seterr(-EINVAL, "unknown buffer flags %#x",
 				     o.flags);
+	if (o.used > bytes || (o.used && !(o.flags & HEARTH_BUFFER_STATE)))
+		return hearth_seterr(-EINVAL, "%llu bytes in use, of a %s of %llu",
+				     (unsigned long long)o.used,
+				     o.flags & HEARTH_BUFFER_STATE ? "state" : "buffer",
+				     (unsigned long long)bytes);
 	buf = calloc(1, sizeof(*buf));
 	if (!buf)
 		return hearth_seterr(-ENOMEM, "no memory for a buffer");
 	buf->dev = dev;
 	buf->file_fd = -1;
 	buf->bytes = (bytes + page - 1) & ~(page - 1);
-	buf->used = buf->bytes;
+	buf->used = o.used ? (o.used + page - 1) & ~(page - 1) : buf->bytes;
 	buf->readonly = o.flags & HEARTH_BUFFER_READONLY;
 	buf->state = o.flags & HEARTH_BUFFER_STATE;
 	*out = buf;
@@ -58,8 +63,8 @@ static int buffer_publish(struct hearth_buffer *buf)
 {
 	struct hearth_device *dev = buf->dev;
 	struct hearth_range r = {
-		.bytes = buf->lead + buf->bytes,
-		.span = buf->span,
+		.bytes = buf->lead + buf->used,
+		.span = buf->span ? buf->span : buf->lead + buf->bytes,
 		.ptr = (unsigned char *)buf->ptr - buf->lead,
 		/* what the CPU executes obeys the device's rights */
 		.writable = !buf->readonly && !buf->sealed,
@@ -237,9 +242,12 @@ int hearth_buffer_resize(struct hearth_buffer *buf, uint64_t bytes)
 				     (unsigned long long)buf->bytes);
 	bytes = (bytes + page - 1) & ~(page - 1);
 	ret = buf->dev->backend->buffer_resize(buf, bytes);
-	if (!ret)
-		buf->used = bytes;
-	return ret;
+	if (ret)
+		return ret;
+	buf->used = bytes;
+	/* for the CPU as well what is beyond is a fault */
+	hearth_table_resize(&buf->dev->table, buf->va - buf->lead, buf->lead + bytes);
+	return 0;
 }
 
 int hearth_buffer_advise(struct hearth_buffer *buf, bool needed, bool *retained)

@@ -29,8 +29,31 @@ static int cpu_map(struct hearth_buffer *buf, int prot, int flags, int fd,
 	return 0;
 }
 
+static int cannot_grow(uint64_t bytes)
+{
+	return hearth_seterr(-errno, "no memory for a state of %llu bytes: %s",
+			     (unsigned long long)bytes, strerror(errno));
+}
+
+/*
+ * Addresses for all of a state, memory for what is in use: the kernel counts what may
+ * be written when it is made so, and refuses it then rather than at a page fault.
+ */
+static int create_state(struct hearth_buffer *buf)
+{
+	int ret = cpu_map(buf, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (ret || !mprotect(buf->ptr, buf->used, PROT_READ | PROT_WRITE))
+		return ret;
+	ret = cannot_grow(buf->used);
+	munmap(buf->ptr, buf->bytes);
+	return ret;
+}
+
 static int cpu_buffer_create(struct hearth_buffer *buf)
 {
+	if (buf->state)
+		return create_state(buf);
 	return cpu_map(buf, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		       -1, 0);
 }
@@ -74,12 +97,16 @@ static void cpu_buffer_destroy(struct hearth_buffer *buf)
 	munmap(buf->ptr, buf->bytes);
 }
 
-/* What is cut off must read as zero if it comes back. */
+/* What is cut off is mapped anew: not counted, and zero if it comes back. */
 static int cpu_buffer_resize(struct hearth_buffer *buf, uint64_t bytes)
 {
 	if (bytes < buf->used &&
-	    madvise((char *)buf->ptr + bytes, buf->used - bytes, MADV_DONTNEED))
+	    mmap((char *)buf->ptr + bytes, buf->used - bytes, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		return hearth_seterr(-errno, "cannot shrink a buffer: %s", strerror(errno));
+	if (bytes > buf->used &&
+	    mprotect((char *)buf->ptr + buf->used, bytes - buf->used, PROT_READ | PROT_WRITE))
+		return cannot_grow(bytes);
 	return 0;
 }
 

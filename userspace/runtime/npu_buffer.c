@@ -73,7 +73,7 @@ static int create_state(struct hearth_buffer *buf)
 	if (ret)
 		return ret;
 	buf->handle = arg.handle;
-	ret = resize(buf, buf->bytes);
+	ret = resize(buf, buf->used);
 	if (ret) {
 		close_handle(buf);
 		return ret;

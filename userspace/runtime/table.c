@@ -31,7 +31,7 @@ static size_t search(const struct hearth_table *t, uint64_t va)
 		size_t mid = lo + (hi - lo) / 2;
 		const struct hearth_range *r = &t->ranges[mid];
 
-		if (r->va + r->bytes <= va)
+		if (r->va + r->span <= va)
 			lo = mid + 1;
 		else
 			hi = mid;
@@ -50,7 +50,8 @@ void *hearth_table_find(struct hearth_table *t, uint64_t va, uint64_t bytes,
 	if (i < t->count) {
 		const struct hearth_range *r = &t->ranges[i];
 
-		if (va >= r->va && bytes <= r->bytes - (va - r->va) &&
+		if (va >= r->va && va - r->va <= r->bytes &&
+		    bytes <= r->bytes - (va - r->va) &&
 		    (!(access & HK_WRITE) || r->writable))
 			ptr = r->ptr + (va - r->va);
 	}
@@ -171,5 +172,16 @@ void hearth_table_remove(struct hearth_table *t, uint64_t va)
 		memmove(&t->ranges[i], &t->ranges[i + 1],
 			(t->count - i) * sizeof(*t->ranges));
 	}
+	pthread_rwlock_unlock(&t->lock);
+}
+
+void hearth_table_resize(struct hearth_table *t, uint64_t va, uint64_t bytes)
+{
+	size_t i;
+
+	pthread_rwlock_wrlock(&t->lock);
+	i = search(t, va);
+	if (i < t->count && t->ranges[i].va == va && bytes <= t->ranges[i].span)
+		t->ranges[i].bytes = bytes;
 	pthread_rwlock_unlock(&t->lock);
 }

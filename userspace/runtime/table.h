@@ -15,6 +15,7 @@
 
 struct hearth_range {
 	uint64_t va;
+	/** bytes: that may be used. */
 	uint64_t bytes;
 	/** span: addresses that it takes, at least @bytes; 0: @bytes. */
 	uint64_t span;
@@ -42,6 +43,8 @@ void hearth_table_fini(struct hearth_table *t);
  */
 int hearth_table_add(struct hearth_table *t, struct hearth_range *r);
 void hearth_table_remove(struct hearth_table *t, uint64_t va);
+/* How much of the range at @va may be used from now on; up to its span. */
+void hearth_table_resize(struct hearth_table *t, uint64_t va, uint64_t bytes);
 
 /*
  * CPU pointer of [va, va + bytes), or NULL: not in one range, or @access is

@@ -86,7 +86,8 @@ static const struct argp argp = {
 	.options = options,
 	.parser = parse,
 	.args_doc = "MODEL.gguf",
-	.doc = "Tell whether a model would fit with its KV cache, and whom it would drive out."
+	.doc = "Tell whether a model could be opened, with the first step of its KV cache, and whom it would drive out; "
+	       "and whether it fits with all of its KV cache."
 	       "\v"
 	       "Exit status: 0 it fits now, 3 after dropping others, 4 not now, 5 never on this device or for "
 	       "this user; 1 and 2 mean that nobody could tell.",
@@ -106,7 +107,10 @@ static int print_victim(const struct hearth_model_info *m, void *arg)
 
 static void print_answer(const struct hearth_demand *d, const struct hearth_answer *a)
 {
-	printf("demand    weights %s, KV %s, scratch %s\n", human_bytes(d->weights_bytes),
+	bool grows = d->state_first_bytes < d->state_bytes;
+
+	printf("demand    weights %s, KV %s%s%s, scratch %s\n", human_bytes(d->weights_bytes),
+	       grows ? human_bytes(d->state_first_bytes) : "", grows ? " at first, up to " : "",
 	       human_bytes(d->state_bytes), human_bytes(d->scratch_bytes));
 	printf("needed    %llu bytes (%s)\n", (unsigned long long)a->needed_bytes, human_bytes(a->needed_bytes));
 	printf("available %llu bytes now, %llu after dropping\n", (unsigned long long)a->available_bytes,
@@ -118,24 +122,41 @@ static void print_answer(const struct hearth_demand *d, const struct hearth_answ
 	printf("verdict   %s: %s\n", verdict_names[a->verdict], a->text);
 }
 
+/* Does it fit when its KV cache is full? */
+static void print_whole(struct hearth_device *dev, const struct hearth_demand *d)
+{
+	struct hearth_answer a = { .sz = sizeof(a) };
+
+	if (d->state_first_bytes >= d->state_bytes || hearth_admit(dev, d, NULL, &a) ||
+	    a.verdict > HEARTH_ADMIT_NEVER)
+		return;
+	printf("full      %s, with all of its KV cache: %s\n", verdict_names[a.verdict], a.text);
+}
+
 static int ask(const struct admit_args *a, struct hearth_device *dev)
 {
-	struct hearth_demand d = { .sz = sizeof(d) };
+	struct hearth_demand whole = { .sz = sizeof(whole) }, d;
 	struct hearth_answer answer = { .sz = sizeof(answer) };
 	bool first = true;
 	HEARTH_OPTS(hearth_admit_opts, o, .wait_ns = a->wait_s * 1000000000ull, .victim = print_victim,
 		    .arg = &first);
 	int fd, ret;
 
-	if (hearth_llm_demand(a->model, dev, &a->llm, &d, &fd))
+	if (hearth_llm_demand(a->model, dev, &a->llm, &whole, &fd))
 		return fail_model(a->model);
+	/* as hearth_llm_open() asks */
+	d = whole;
+	d.state_bytes = d.state_first_bytes;
 	ret = hearth_admit(dev, &d, &o, &answer);
+	if (!ret && answer.verdict <= HEARTH_ADMIT_NEVER) {
+		print_answer(&whole, &answer);
+		print_whole(dev, &whole);
+	}
 	close(fd);
 	if (ret)
 		return fail("cannot tell");
 	if (answer.verdict > HEARTH_ADMIT_NEVER)
 		return fail("the driver gave a verdict that is not known");
-	print_answer(&d, &answer);
 	return status_of[answer.verdict];
 }
 

@@ -400,10 +400,11 @@ static void print_model(const struct hearth_llm_info *i, struct hearth_llm *llm,
 	hearth_program_get_info(hearth_llm_program(llm), &p);
 	fprintf(stderr, "model:   %s (%s), %u layers, context %u\n", i->name,
 		i->arch, i->n_layer, i->n_ctx);
-	fprintf(stderr, "memory:  weights %llu bytes (%s, %s), KV %s, activations %s\n",
+	fprintf(stderr, "memory:  weights %llu bytes (%s, %s), KV %s%s%s, activations %s\n",
 		(unsigned long long)i->weights_bytes, human_bytes(i->weights_bytes),
-		p.weights_shared ? "shared" : "copied", human_bytes(i->state_bytes),
-		human_bytes(i->activation_bytes));
+		p.weights_shared ? "shared" : "copied",
+		i->kv_step ? human_bytes(i->state_used_bytes) : "", i->kv_step ? " at first, up to " : "",
+		human_bytes(i->state_bytes), human_bytes(i->activation_bytes));
 	fprintf(stderr, "device:  %s%s%s, CPU kernels %s, %u thread%s\n", d.name,
 		d.path ? " " : "", d.path ? d.path : "", d.isa, d.threads,
 		d.threads == 1 ? "" : "s");
