@@ -238,6 +238,19 @@ static void test_bpe(void **state)
 	tok_close(t);
 }
 
+/* Merges need not have the order of what they make. */
+static void test_bpe_in_another_order(void **state)
+{
+	struct tok *t = open_good(bpe_file("gpt-2", NULL, BPE_NI - BPE_IN));
+
+	(void)state;
+	CHECK(t, "nin", 0, BPE_NI, BPE_BYTE('n'));
+	CHECK(t, "in", 0, BPE_IN);
+	CHECK(t, "a in", 0, BPE_BYTE('a'), BPE_SPACE_IN);
+	CHECK(t, "1111", 0, BPE_1111);
+	tok_close(t);
+}
+
 /* How many tokens a text of unmergeable bytes has does not tell; its pieces do. */
 static void test_pre_tokenizers(void **state)
 {
@@ -378,6 +391,30 @@ static void test_refuses_spm(void **state)
 	refuse(spm_broken(SPM_NAN_SCORE), -ERANGE, "tokenizer.ggml.scores[4]: is not a number");
 	refuse(spm_broken(SPM_BAD_BYTE), -EINVAL, "tokenizer.ggml.tokens[4]: '<0xG1>' is no byte token");
 	refuse(spm_broken(SPM_BAD_BOS), -ERANGE, "tokenizer.ggml.bos_token_id: 5000 is outside the");
+}
+
+/* A token may be long; 64 of them in a row may not be longer than offsets tell. */
+static void test_refuses_long_tokens(void **state)
+{
+	char *text = malloc(40001);
+
+	(void)state;
+	memset(text, 'x', 40000);
+	text[40000] = '\0';
+	for (int n = 1; n <= 2; n++) {
+		struct bytes b = { 0 };
+
+		gw_header(&b, 3, 0, 2);
+		gw_kv_str(&b, "tokenizer.ggml.model", "llama");
+		gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, n);
+		for (int i = 0; i < n; i++)
+			gw_str(&b, text);
+		if (n == 1)
+			tok_close(open_good(b));
+		else
+			refuse(b, -ERANGE, "tokenizer.ggml.tokens[1]: 2 tokens up to it have 80000 bytes, more than 65535");
+	}
+	free(text);
 }
 
 static void test_refuses_bpe(void **state)
@@ -640,11 +677,13 @@ int main(void)
 		cmocka_unit_test(test_decode),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_bpe),
+		cmocka_unit_test(test_bpe_in_another_order),
 		cmocka_unit_test(test_pre_tokenizers),
 		cmocka_unit_test(test_pieces),
 		cmocka_unit_test(test_wpm),
 		cmocka_unit_test(test_refuses_kinds),
 		cmocka_unit_test(test_refuses_spm),
+		cmocka_unit_test(test_refuses_long_tokens),
 		cmocka_unit_test(test_refuses_bpe),
 		cmocka_unit_test(test_unspeakable),
 		cmocka_unit_test(test_long_text),

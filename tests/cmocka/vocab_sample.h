@@ -151,7 +151,8 @@ static inline void bpe_joined(struct bytes *b, const char *merge)
 	gw_str(b, buf);
 }
 
-static inline struct bytes bpe_file(const char *pre, const char *only_merge)
+/* @first: The merge of the lowest rank; the others follow it, around. */
+static inline struct bytes bpe_file(const char *pre, const char *only_merge, size_t first)
 {
 	const size_t n = sizeof(bpe_merges) / sizeof(bpe_merges[0]);
 	struct bytes b = { 0 };
@@ -174,18 +175,18 @@ static inline struct bytes bpe_file(const char *pre, const char *only_merge)
 		bytes_u32(&b, i == BPE_END ? 3 : 1);
 	gw_kv_arr(&b, "tokenizer.ggml.merges", GGUF_VT_STR, only_merge ? 1 : n);
 	for (size_t i = 0; i < (only_merge ? 1 : n); i++)
-		gw_str(&b, only_merge ? only_merge : bpe_merges[i]);
+		gw_str(&b, only_merge ? only_merge : bpe_merges[(first + i) % n]);
 	return b;
 }
 
 static inline struct bytes bpe_sample(const char *pre)
 {
-	return bpe_file(pre, NULL);
+	return bpe_file(pre, NULL, 0);
 }
 
 static inline struct bytes bpe_broken(const char *merge)
 {
-	return bpe_file("gpt-2", merge);
+	return bpe_file("gpt-2", merge, 0);
 }
 
 /* A WordPiece vocabulary: words begin with U+2581, their continuations do not. */

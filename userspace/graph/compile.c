@@ -88,10 +88,29 @@ static int make_segments(struct hg_compile *c)
 	return 0;
 }
 
+/* Steps of one model differ in their rows only. */
+static bool share_names(const struct hg_compile *c)
+{
+	const struct hearth_program *from = c->share;
+
+	if (!from || from->n_ops != c->g->n_ops)
+		return false;
+	for (uint32_t i = 0; i < from->n_ops; i++) {
+		if (strcmp(from->op_names[i], c->g->ops[i].name))
+			return false;
+	}
+	c->p->op_names = from->op_names;
+	c->p->n_ops = from->n_ops;
+	return true;
+}
+
 static int keep_names(struct hg_compile *c)
 {
 	struct hearth_program *p = c->p;
 
+	if (share_names(c))
+		return 0;
+	p->owns_names = true;
 	p->op_names = calloc(c->g->n_ops + 1, sizeof(*p->op_names));
 	if (!p->op_names)
 		return no_memory();
@@ -153,8 +172,13 @@ static int decide_engines(struct hg_compile *c)
 /* The commands that were made, from the lowering to the program */
 static void take_commands(struct hg_compile *c)
 {
-	c->p->cmds = c->l.stream.cmds;
-	c->p->n_cmds = c->l.stream.n_cmds;
+	struct hg_stream *s = &c->l.stream;
+	struct hg_cmd *less = realloc(s->cmds, s->n_cmds * sizeof(*s->cmds));
+
+	if (less)
+		s->cmds = less;
+	c->p->cmds = s->cmds;
+	c->p->n_cmds = s->n_cmds;
 }
 
 static int build(struct hg_compile *c)

@@ -89,7 +89,9 @@ struct hearth_program {
 	const uint8_t *stream;
 	struct hg_cmd *cmds;
 	uint32_t n_cmds;
+	/** op_names: Of the program that this one shares with, if they are the same. */
 	char **op_names;
+	bool owns_names;
 	uint32_t n_ops;
 	struct hg_segment *segments;
 	uint32_t n_segments;

@@ -28,12 +28,14 @@ void tok_close(struct tok *t)
 {
 	if (!t)
 		return;
-	free(t->off);
+	free(t->group);
+	free(t->behind);
 	free(t->attr);
 	free(t->score);
 	free(t->pool);
 	free(t->spelled.slots);
 	free(t->merges);
+	free(t->merged_id);
 	free(t->merged.slots);
 	free(t->special.ids);
 	free(t->words.ids);

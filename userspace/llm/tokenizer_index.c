@@ -178,7 +178,8 @@ int tok_index_tokens(struct tok *t, struct hearth_err *err)
 int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err)
 {
 	t->merges = malloc((n + 1) * sizeof(*t->merges));
-	if (!t->merges || table_alloc(&t->merged, n, 2 * n))
+	t->merged_id = malloc((n + 1) * sizeof(*t->merged_id));
+	if (!t->merges || !t->merged_id || table_alloc(&t->merged, n, 2 * n))
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %llu merges",
 				      (unsigned long long)n);
 	return 0;
@@ -215,14 +216,29 @@ void tok_add_merge(struct tok *t, int32_t left, int32_t right, int32_t id)
 
 	if (!t->merged.slots[i])
 		table_set(&t->merged, i, hash, t->n_merges);
-	t->merges[t->n_merges++] = (struct tok_merge){ left, right, id };
+	t->merged_id[t->n_merges] = id;
+	t->merges[t->n_merges++] = (struct tok_merge){ left, right };
 }
 
-const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right)
+/* Most vocabularies have what merges make in the order in which they make it. */
+void tok_end_merges(struct tok *t)
+{
+	t->merged_first = t->n_merges ? t->merged_id[0] : 0;
+	for (uint32_t i = 0; i < t->n_merges; i++) {
+		if ((int64_t)t->merged_id[i] - t->merged_first != i)
+			return;
+	}
+	free(t->merged_id);
+	t->merged_id = NULL;
+}
+
+int32_t tok_find_merge(const struct tok *t, int32_t left, int32_t right, int32_t *id)
 {
 	int32_t i = table_entry(&t->merged, merge_slot(t, left, right, merge_hash(t, left, right)));
 
-	return i < 0 ? NULL : &t->merges[i];
+	if (i >= 0)
+		*id = t->merged_id ? t->merged_id[i] : t->merged_first + i;
+	return i;
 }
 
 /*

@@ -34,9 +34,9 @@ enum tok_type {
 #define TOK_RSTRIP	0x10	/* swallows the white space that follows */
 #define TOK_EOG		0x20
 
-/* What two tokens become; its rank is its place. */
+/* Two tokens that become one; its rank is its place. */
 struct tok_merge {
-	int32_t left, right, id;
+	int32_t left, right;
 };
 
 /*
@@ -63,7 +63,12 @@ struct tok {
 	int32_t bos, eos, eot, unk;	/* WordPiece: bos is CLS, eos is SEP */
 
 	int32_t n;
-	uint32_t *off;		/* of each token in the pool, and the end of the last */
+	/*
+	 * Where each token begins in the pool, and where the last one ends: for
+	 * TOK_GROUP tokens the first's place, for each how far behind that.
+	 */
+	uint32_t *group;
+	uint16_t *behind;
 	uint8_t *attr;		/* enum tok_type and flags */
 	float *score;		/* SPM; NULL: the lower of two ids has the higher score */
 	char *pool;		/* the tokens' bytes, spaces and raw bytes unescaped */
@@ -80,6 +85,8 @@ struct tok {
 
 	struct tok_merge *merges;
 	uint32_t n_merges;
+	int32_t *merged_id;	/* what each becomes; NULL: they follow each other in the vocabulary */
+	int32_t merged_first;	/* what the first becomes */
 	struct tok_table merged;
 
 	struct tok_sorted special;	/* control, unknown and user-defined tokens */
@@ -95,22 +102,33 @@ int tok_index_sorted(struct tok *t, struct hearth_err *err);
 int tok_alloc_merges(struct tok *t, uint64_t n, struct hearth_err *err);
 /* The next by rank; no more than were allocated. */
 void tok_add_merge(struct tok *t, int32_t left, int32_t right, int32_t id);
+/* After the last. */
+void tok_end_merges(struct tok *t);
 bool tok_mergeable(const struct tok *t, int32_t id);
 int32_t tok_lookup(const struct tok *t, const char *s, size_t len);
-const struct tok_merge *tok_find_merge(const struct tok *t, int32_t left, int32_t right);
+/* The rank of a pair, and in *id what it becomes; -1: the two do not merge. */
+int32_t tok_find_merge(const struct tok *t, int32_t left, int32_t right, int32_t *id);
 /* The longest special that @s starts with, or -1. */
 int32_t tok_match_special(const struct tok *t, const char *s, size_t len, bool control);
 /* The longest word or piece of one that @s starts with, or -1. */
 int32_t tok_match_word(const struct tok *t, const char *s, size_t len);
 
+#define TOK_GROUP	64
+
+/* Up to t->n, which is the end of the last token. */
+static inline uint32_t tok_begin(const struct tok *t, int32_t id)
+{
+	return t->group[(uint32_t)id / TOK_GROUP] + t->behind[id];
+}
+
 static inline const char *tok_text(const struct tok *t, int32_t id)
 {
-	return t->pool + t->off[id];
+	return t->pool + tok_begin(t, id);
 }
 
 static inline uint32_t tok_len(const struct tok *t, int32_t id)
 {
-	return t->off[id + 1] - t->off[id];
+	return tok_begin(t, id + 1) - tok_begin(t, id);
 }
 
 static inline enum tok_type tok_type(const struct tok *t, int32_t id)

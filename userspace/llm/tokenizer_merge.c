@@ -111,12 +111,11 @@ static void try_pair(const struct tok *t, struct tok_work *w, const char *text, 
 			return;
 		p.key = t->score ? score_key(t->score[p.id]) : (uint32_t)p.id;
 	} else {
-		const struct tok_merge *m = tok_find_merge(t, l->id, r->id);
+		int32_t rank = tok_find_merge(t, l->id, r->id, &p.id);
 
-		if (!m)
+		if (rank < 0)
 			return;
-		p.id = m->id;
-		p.key = (uint32_t)(m - t->merges);
+		p.key = (uint32_t)rank;
 	}
 	heap_push(w, p);
 }

@@ -79,6 +79,21 @@ static int parse_byte(struct gguf_str s)
 	return hex(s.ptr[3]) * 16 + hex(s.ptr[4]);
 }
 
+/* Token @i begins, or for t->n the last one ends, at @off. */
+static int set_begin(struct tok *t, int32_t i, uint32_t off, struct hearth_err *err)
+{
+	uint32_t *group = &t->group[i / TOK_GROUP];
+
+	if (i % TOK_GROUP == 0)
+		*group = off;
+	if (off - *group > UINT16_MAX)
+		return hearth_err_set(err, -ERANGE,
+				      "tokenizer: " KEY("tokens") "[%d]: %d tokens up to it have %u bytes, more than %u",
+				      i - 1, i % TOK_GROUP, off - *group, UINT16_MAX);
+	t->behind[i] = (uint16_t)(off - *group);
+	return 0;
+}
+
 static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
 		      struct hearth_err *err)
 {
@@ -107,8 +122,7 @@ static int load_token(struct tok *t, int32_t i, struct gguf_str s, uint32_t off,
 	}
 	if (len > t->max_bytes)
 		t->max_bytes = len;
-	t->off[i + 1] = off + len;
-	return 0;
+	return set_begin(t, i + 1, off + len, err);
 }
 
 static int load_types(struct tok *t, const struct gguf *g, struct hearth_err *err)
@@ -178,7 +192,7 @@ static bool need_scores(const struct tok *t)
 /* Every process has its own of these tables, so they are no larger than they must be. */
 static void drop_spare(struct tok *t)
 {
-	char *pool = realloc(t->pool, t->off[t->n] + 1);
+	char *pool = realloc(t->pool, tok_begin(t, t->n) + 1);
 
 	if (pool)
 		t->pool = pool;
@@ -203,18 +217,19 @@ static int load_tokens(struct tok *t, const struct gguf *g, struct hearth_err *e
 				      "tokenizer: " KEY("tokens") ": %" PRIu64
 				      " tokens are outside 1..%d", a.n, INT32_MAX / 4);
 	t->n = a.n;
-	t->off = calloc((size_t)t->n + 1, sizeof(*t->off));
+	t->group = calloc((size_t)t->n / TOK_GROUP + 1, sizeof(*t->group));
+	t->behind = calloc((size_t)t->n + 1, sizeof(*t->behind));
 	t->attr = malloc(t->n);
 	t->score = calloc(t->n, sizeof(*t->score));
 	/* No spelling grows by being unescaped. */
 	t->pool = malloc(a.len);
-	if (!t->off || !t->attr || !t->score || !t->pool)
+	if (!t->group || !t->behind || !t->attr || !t->score || !t->pool)
 		return hearth_err_set(err, -ENOMEM, "tokenizer: no memory for %d tokens", t->n);
 	ret = load_types(t, g, err);
 	if (!ret)
 		ret = load_scores(t, g, err);
 	for (int32_t i = 0; !ret && i < t->n && gguf_arr_next_str(&a, &pos, &s); i++)
-		ret = load_token(t, i, s, t->off[i], err);
+		ret = load_token(t, i, s, tok_begin(t, i), err);
 	if (!ret)
 		drop_spare(t);
 	return ret;
@@ -419,6 +434,8 @@ static int load_merges(struct tok *t, const struct gguf *g, struct hearth_err *e
 	pos = 0;
 	for (uint64_t i = 0; !ret && gguf_arr_next_str(&a, &pos, &s); i++)
 		ret = load_merge(t, i, s, buf, err);
+	if (!ret)
+		tok_end_merges(t);
 	free(buf);
 	return ret;
 }
