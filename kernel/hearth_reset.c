@@ -47,7 +47,7 @@ static enum hearth_blame hearth_reset_blame(struct hearth_device *hdev)
 static int hearth_reset(struct hearth_device *hdev)
 {
 	enum hearth_blame blame;
-	bool cookie, inner;
+	bool cookie, inner, gone;
 	int ret;
 
 	cookie = dma_fence_begin_signalling();
@@ -56,9 +56,12 @@ static int hearth_reset(struct hearth_device *hdev)
 	inner = hearth_slots_lock(hdev);
 	atomic_inc(&hdev->reset_count);
 	hearth_fw_stop(hdev);
-	hearth_slots_after_stop(hdev, blame);
+	/* A heart that stops may be the first sign of a device that is gone: no job's fault. */
+	gone = hearth_read(hdev, HEARTH_REG_STATUS) == ~0;
+	if (!gone)
+		hearth_slots_after_stop(hdev, blame);
 	hearth_slots_unlock(hdev, inner);
-	ret = hearth_fw_start(hdev);
+	ret = gone ? -ENODEV : hearth_fw_start(hdev);
 	mutex_unlock(&hdev->reset_lock);
 	dma_fence_end_signalling(cookie);
 

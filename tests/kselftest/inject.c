@@ -9,6 +9,7 @@
 #include "rig.h"
 
 #define PROGRESS	(1 * NPU_SECOND)
+#define PATIENCE	(8 * NPU_SECOND)
 
 FIXTURE(inject)
 {
@@ -348,16 +349,31 @@ TEST_F(inject, wake_up_that_fails_once)
 	EXPECT_EQ(rig_copy_works(&self->ctx, 1), 0);
 }
 
+/* The device is there again, and bound: opened, with a context. */
+static int begin_anew(struct npu_ctx *ctx)
+{
+	int fd, ret = rig_gate_open() ?: rig_rebind();
+
+	if (ret)
+		return ret;
+	fd = npu_open();
+	ret = fd < 0 ? fd : npu_ctx_init(ctx, fd, DRM_HEARTH_QUEUE_NORMAL);
+	return ret ? ret : fd;
+}
+
 /* The tests below lose the device for good, and bind it anew. */
 TEST_F(inject, surprise_removal)
 {
 	struct npu_ctx *ctx = &self->ctx;
-	int fd = self->fd;
+	int fd = self->fd, fence;
 
 	ASSERT_EQ(start_long_job(ctx), 0);
+	/* A file, because the ioctls of a device that is gone say ENODEV to all. */
+	fence = npu_syncobj_export(fd, ctx->syncobj);
+	ASSERT_GE(fence, 0);
 	ASSERT_EQ(npu_inject("surprise-removal"), 0);
-	ASSERT_EQ(npu_syncobj_wait(fd, ctx->syncobj, 0, RIG_DEADLINE), 0);
-	EXPECT_EQ(npu_syncobj_status(fd, ctx->syncobj, 0), -ENODEV);
+	EXPECT_EQ(npu_sync_file_wait(fence, 20000), -ENODEV);
+	close(fence);
 	EXPECT_EQ(npu_submit(fd, ctx->queue, ctx->stream_va, 8, NULL, 0), -ENODEV);
 	EXPECT_LT(npu_vm_create(fd), 0);
 	/* What the CPU has mapped stays memory. */
@@ -367,11 +383,30 @@ TEST_F(inject, surprise_removal)
 
 	npu_ctx_fini(ctx);
 	close(fd);
-	EXPECT_EQ(rig_gate_open(), 0);
-	ASSERT_EQ(rig_rebind(), 0);
-	self->fd = npu_open();
+	self->fd = begin_anew(ctx);
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(npu_ctx_init(ctx, self->fd, DRM_HEARTH_QUEUE_NORMAL), 0);
+	EXPECT_EQ(rig_copy_works(ctx, 1), 0);
+}
+
+/* Its heart stops before a job has taken too long: not as if the firmware had died. */
+TEST_F(inject, surprise_removal_of_a_patient_job)
+{
+	struct npu_ctx *ctx = &self->ctx;
+	int fd = self->fd, fence;
+
+	npu_ctx_fini(ctx);
+	ASSERT_EQ(rig_ctx_init(ctx, fd, PATIENCE), 0);
+	ASSERT_EQ(start_long_job(ctx), 0);
+	fence = npu_syncobj_export(fd, ctx->syncobj);
+	ASSERT_GE(fence, 0);
+	ASSERT_EQ(npu_inject("surprise-removal"), 0);
+	EXPECT_EQ(npu_sync_file_wait(fence, 20000), -ENODEV);
+	close(fence);
+
+	npu_ctx_fini(ctx);
+	close(fd);
+	self->fd = begin_anew(ctx);
+	ASSERT_GE(self->fd, 0);
 	EXPECT_EQ(rig_copy_works(ctx, 1), 0);
 }
 
