@@ -9,6 +9,7 @@
 #include <linux/atomic.h>
 #include <linux/types.h>
 
+struct device;
 struct hearth_device;
 struct hearth_store;
 struct page;
@@ -19,6 +20,15 @@ struct page;
 struct hearth_region {
 	/** @bytes: Its size in whole blocks, or zero: weights live in the page cache. */
 	u64 bytes;
+
+	/** @pool: Whom blocks are allocated for; nothing else is. */
+	struct device *pool;
+
+	/** @first: Physical address of what is reserved. */
+	phys_addr_t first;
+
+	/** @last: Its last byte; zero if nothing is reserved. */
+	phys_addr_t last;
 
 	/** @used: Bytes of blocks that are taken. */
 	atomic64_t used;

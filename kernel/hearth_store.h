@@ -83,6 +83,9 @@ struct hearth_extent {
 	/** @leaf_dma: Its bus address. */
 	dma_addr_t leaf_dma;
 
+	/** @block_dma: Where the pages are a block of the region: its address for the pool. */
+	dma_addr_t block_dma;
+
 	/** @entry: What leads to it in level 2, or zero; hearth_store.lock, as what follows. */
 	u64 entry;
 

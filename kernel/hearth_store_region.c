@@ -6,9 +6,10 @@
  * eviction, restores, changes of the file - is that of any store.
  *
  * In a device tree the region is a reusable pool (CMA), so that others have the
- * memory while we have not. A block comes from there by dma_alloc_pages(): the
- * CPU writes it through its cache, which is cleaned for the device then, so the
- * device needs no snooping.
+ * memory while we have not. A block comes from there by dma_alloc_pages(), for a
+ * device that is there for this alone, and is mapped as any other pages are: the
+ * CPU writes it through its cache, which is cleaned then, so the NPU needs no
+ * snooping.
  */
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
@@ -32,33 +33,64 @@ module_param(weights_region_mb, uint, 0444);
 MODULE_PARM_DESC(weights_region_mb,
 		 "Weights live in contiguous memory, this much, on boards that have no memory-region (default 0: in the page cache)");
 
-static void hearth_region_detach(struct drm_device *drm, void *unused)
+static void hearth_region_free_pool(struct device *pool)
 {
-	of_reserved_mem_device_release(drm->dev);
+	kfree(pool);
 }
 
-/* Tables of address spaces come from there too: so it is the last thing to go. */
+static void hearth_region_detach(struct drm_device *drm, void *pool)
+{
+	of_reserved_mem_device_release(pool);
+	put_device(pool);
+}
+
+/*
+ * Were the region that of the device itself, its page tables and rings would come from
+ * there as well, and leave no room for the last blocks.
+ */
+static int hearth_region_create_pool(struct hearth_device *hdev)
+{
+	struct device *dev = hdev->base.dev, *pool;
+
+	pool = kzalloc(sizeof(*pool), GFP_KERNEL);
+	if (!pool)
+		return -ENOMEM;
+	device_initialize(pool);
+	pool->release = hearth_region_free_pool;
+	pool->coherent_dma_mask = dev->coherent_dma_mask;
+	pool->dma_mask = &pool->coherent_dma_mask;
+	hdev->region.pool = pool;
+	return dev_set_name(pool, "%s:weights", dev_name(dev)) ?:
+	       drmm_add_action_or_reset(&hdev->base, hearth_region_detach, pool);
+}
+
 static int hearth_region_attach(struct hearth_device *hdev, struct device_node *node)
 {
 	struct reserved_mem *rmem = of_reserved_mem_lookup(node);
+	struct hearth_region *region = &hdev->region;
 	struct device *dev = hdev->base.dev;
 	int ret;
 
 	if (!rmem || !of_property_read_bool(node, "reusable"))
 		return dev_err_probe(dev, -EINVAL,
 				     "%pOF: memory-region has to be a reusable pool\n", node);
-	ret = of_reserved_mem_device_init(dev);
+	ret = of_reserved_mem_device_init_by_idx(region->pool, dev->of_node, 0);
 	if (ret)
 		return dev_err_probe(dev, ret, "%pOF: cannot use memory-region\n", node);
-	hdev->region.bytes = round_down((u64)rmem->size, HEARTH_EXTENT_BYTES);
-	return drmm_add_action_or_reset(&hdev->base, hearth_region_detach, NULL);
+	region->bytes = round_down((u64)rmem->size, HEARTH_EXTENT_BYTES);
+	region->first = rmem->base;
+	region->last = rmem->base + rmem->size - 1;
+	return 0;
 }
 
 int hearth_region_init(struct hearth_device *hdev)
 {
 	struct device_node *node;
-	int ret = 0;
+	int ret;
 
+	ret = hearth_region_create_pool(hdev);
+	if (ret)
+		return ret;
 	node = of_parse_phandle(hdev->base.dev->of_node, "memory-region", 0);
 	if (node)
 		ret = hearth_region_attach(hdev, node);
@@ -74,14 +106,32 @@ u64 hearth_region_free_bytes(struct hearth_device *hdev)
 	return hearth_room(hdev->region.bytes, atomic64_read(&hdev->region.used));
 }
 
-static struct page *hearth_region_try(struct hearth_device *hdev, dma_addr_t *dma)
+static void hearth_region_free(struct hearth_region *region, struct page *block, dma_addr_t dma)
 {
-	struct hearth_region *region = &hdev->region;
+	dma_free_pages(region->pool, HEARTH_EXTENT_BYTES, block, dma, DMA_TO_DEVICE);
+}
+
+/* Of what is reserved, where something is: the allocator also has other memory. */
+static struct page *hearth_region_alloc(struct hearth_region *region, dma_addr_t *dma)
+{
+	struct page *block;
+
+	block = dma_alloc_pages(region->pool, HEARTH_EXTENT_BYTES, dma, DMA_TO_DEVICE,
+				HEARTH_REGION_GFP);
+	if (block && region->last &&
+	    (page_to_phys(block) < region->first || page_to_phys(block) > region->last)) {
+		hearth_region_free(region, block, *dma);
+		return NULL;
+	}
+	return block;
+}
+
+static struct page *hearth_region_try(struct hearth_region *region, dma_addr_t *dma)
+{
 	struct page *block = NULL;
 
 	if (atomic64_add_return(HEARTH_EXTENT_BYTES, &region->used) <= region->bytes)
-		block = dma_alloc_pages(hdev->base.dev, HEARTH_EXTENT_BYTES, dma,
-					DMA_TO_DEVICE, HEARTH_REGION_GFP);
+		block = hearth_region_alloc(region, dma);
 	if (!block)
 		atomic64_sub(HEARTH_EXTENT_BYTES, &region->used);
 	return block;
@@ -94,17 +144,17 @@ static struct page *hearth_region_take(struct hearth_store *store, dma_addr_t *d
 	unsigned int round;
 
 	for (round = 0; round < HEARTH_CHARGE_ROUNDS; round++) {
-		block = hearth_region_try(store->hdev, dma);
+		block = hearth_region_try(&store->hdev->region, dma);
 		if (block || !hearth_reclaim_region(store))
 			return block;
 	}
 	return NULL;
 }
 
-static void hearth_region_put(struct hearth_device *hdev, struct page *block, dma_addr_t dma)
+static void hearth_region_put(struct hearth_region *region, struct page *block, dma_addr_t dma)
 {
-	dma_free_pages(hdev->base.dev, HEARTH_EXTENT_BYTES, block, dma, DMA_TO_DEVICE);
-	atomic64_sub(HEARTH_EXTENT_BYTES, &hdev->region.used);
+	hearth_region_free(region, block, dma);
+	atomic64_sub(HEARTH_EXTENT_BYTES, &region->used);
 }
 
 /*
@@ -122,36 +172,37 @@ static void hearth_region_copy(void *to, struct page **pages, unsigned int count
 int hearth_region_place(struct hearth_store *store, u32 index, struct page **pages,
 			unsigned int count)
 {
-	struct sg_table *sgt = &store->extents[index].sgt;
+	struct hearth_extent *extent = &store->extents[index];
 	struct hearth_device *hdev = store->hdev;
 	size_t bytes = (size_t)count << PAGE_SHIFT;
+	struct sg_table *sgt = &extent->sgt;
 	struct page *block;
-	dma_addr_t dma;
 	int ret;
 
 	ret = sg_alloc_table(sgt, 1, HEARTH_REGION_GFP);
 	if (ret)
 		return ret;
-	block = hearth_region_take(store, &dma);
+	block = hearth_region_take(store, &extent->block_dma);
 	if (!block) {
 		ret = -ENOMEM;
 		goto err_free;
 	}
-
 	hearth_region_copy(page_address(block), pages, count);
-	dma_sync_single_for_device(hdev->base.dev, dma, bytes, DMA_TO_DEVICE);
 
 	/* What is behind the end of the file belongs to somebody else: not mapped. */
 	sg_set_page(sgt->sgl, block, bytes, 0);
-	sg_dma_address(sgt->sgl) = dma;
-	sg_dma_len(sgt->sgl) = bytes;
-	ret = hearth_sg_check(sgt, bytes);
+	ret = dma_map_sgtable(hdev->base.dev, sgt, DMA_TO_DEVICE, 0);
 	if (ret)
 		goto err_put;
+	ret = hearth_sg_check(sgt, bytes);
+	if (ret)
+		goto err_unmap;
 	return 0;
 
+err_unmap:
+	dma_unmap_sgtable(hdev->base.dev, sgt, DMA_TO_DEVICE, 0);
 err_put:
-	hearth_region_put(hdev, block, dma);
+	hearth_region_put(&hdev->region, block, extent->block_dma);
 err_free:
 	sg_free_table(sgt);
 	return ret;
@@ -159,8 +210,10 @@ err_free:
 
 void hearth_region_release(struct hearth_store *store, u32 index)
 {
-	struct sg_table *sgt = &store->extents[index].sgt;
+	struct hearth_extent *extent = &store->extents[index];
+	struct page *block = sg_page(extent->sgt.sgl);
 
-	hearth_region_put(store->hdev, sg_page(sgt->sgl), sg_dma_address(sgt->sgl));
-	sg_free_table(sgt);
+	dma_unmap_sgtable(store->hdev->base.dev, &extent->sgt, DMA_TO_DEVICE, 0);
+	hearth_region_put(&store->hdev->region, block, extent->block_dma);
+	sg_free_table(&extent->sgt);
 }

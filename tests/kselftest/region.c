@@ -32,6 +32,9 @@ FIXTURE_SETUP(region)
 	if (npu_path(path, sizeof(path)))
 		SKIP("no NPU");
 	self->bytes = npu_debugfs("objects", "region_bytes");
+	/* What tests/qemu/region.dts reserves. */
+	if (rig_boot_is("dt-region"))
+		ASSERT_EQ(self->bytes, 8 * (int64_t)WEIGHTS_EXTENT);
 	if (self->bytes <= 0)
 		SKIP("no region, or no debugfs");
 	/* More would take long to fill. */
@@ -249,6 +252,18 @@ TEST_F(region, stale)
 	EXPECT_EQ(w->out[WEIGHTS_EXTENT + 1], weights_byte(SEED, WEIGHTS_EXTENT + 1));
 	EXPECT_EQ(npu_query_fault(w->ctx.fd, w->ctx.queue, &fault), 0);
 	EXPECT_EQ(fault.cause, (uint32_t)DRM_HEARTH_FAULT_NONE);
+}
+
+/* Swap goes through the cache: only to a device that snoops. That of the device tree does not. */
+TEST_F(region, state_lives_elsewhere)
+{
+	int bo = npu_bo_create(self->w.ctx.fd, WEIGHTS_EXTENT, DRM_HEARTH_BO_STATE);
+
+	if (rig_boot_is("dt-region"))
+		EXPECT_EQ(bo, -EOPNOTSUPP);
+	else
+		EXPECT_GT(bo, 0);
+	EXPECT_EQ(blocks(), BLOCKS);
 }
 
 TEST_F(region, device_unbound)
