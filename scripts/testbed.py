@@ -24,7 +24,7 @@ import subprocess
 import sys
 import time
 
-# What the machine that builds is; guests of it are what can be booted.
+# What the machine that builds is.
 HOST_ARCH = 'amd64'
 # arch: Debian's name. host: codename of the build machine -> suites, the
 # first of which wins. A kernel must fit the machine's gcc, so it depends on it.
@@ -34,15 +34,19 @@ KERNELS = {
         'suites': {'bookworm': ['bookworm-backports'],
                    'trixie': ['trixie', 'trixie-updates']},
     },
-    # To build for, not to boot.
     '6.12-arm64': {
         'arch': 'arm64', 'series': '6.12',
         'suites': {'bookworm': ['bookworm-backports'],
                    'trixie': ['trixie', 'trixie-updates']},
     },
 }
-QEMU = {'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64',
-        'minimum': (10, 1), 'suites': ['trixie-backports', 'trixie']}
+QEMU_SUITES = ['trixie-backports', 'trixie']
+QEMU_MINIMUM = (10, 1)
+# By the architecture of the guest.
+QEMUS = {
+    'qemu': {'arch': 'amd64', 'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64'},
+    'qemu-arm64': {'arch': 'arm64', 'package': 'qemu-system-arm', 'command': 'qemu-system-aarch64'},
+}
 # Other people's engines, for the benchmarks. Their libc is newer than the
 # machine's: `run` in the part's folder starts a program with its own one.
 # plugins: a folder that is compiled in as a path of the installed system, and
@@ -61,6 +65,8 @@ MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/io
 # What a program for arm64 is built with, beside the compiler and its libc.
 ARM64_PACKAGES = ('libcjson1', 'libcjson-dev', 'libcmocka0', 'libcmocka-dev', 'libdrm2', 'libdrm-dev',
                   'libsodium23', 'libsodium-dev')
+# The guest's shell, where it cannot be the host's.
+BUSYBOX = 'busybox-static'
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 DEFAULT_PARTS = ['qemu', '6.12-amd64']
 FORMAT = 1
@@ -214,7 +220,9 @@ def load_state():
         return {}
     if state.get('format') != FORMAT:
         return {}
-    return {k: v for k, v in state.get('parts', {}).items() if os.path.exists(v['path'])}
+    parts = {k: v for k, v in state.get('parts', {}).items() if os.path.exists(v['path'])}
+    # A record of the time when a kernel for arm64 was only built for.
+    return {k: v for k, v in parts.items() if k not in KERNELS or 'image' in v}
 
 
 def save_state(parts):
@@ -274,28 +282,29 @@ def unpack(debs, root):
              'tar -x --no-same-owner --keep-directory-symlink -C "$2"', 'sh', deb, root])
 
 
-def get_qemu(notes):
-    have = qemu_version(QEMU['command'])
-    if have and have >= QEMU['minimum']:
+def get_qemu(name, notes):
+    row = QEMUS[name]
+    have = qemu_version(row['command'])
+    if have and have >= QEMU_MINIMUM:
         notes.append(f'{dotted(have)} of the system')
-        return {'path': shutil.which(QEMU['command']), 'version': dotted(have)}
-    apt = Apt(QEMU['suites'])
+        return {'path': shutil.which(row['command']), 'version': dotted(have)}
+    apt = Apt(QEMU_SUITES)
     apt.update()
-    version = apt.version(QEMU['package'])
-    root = os.path.join(cache_dir(), 'qemu-' + version.replace(':', '_'))
+    version = apt.version(row['package'])
+    root = os.path.join(cache_dir(), f'{name}-' + version.replace(':', '_'))
     if not os.path.exists(os.path.join(root, 'qemu')):
         with staged(root) as tmp:
-            debs = apt.download(apt.closure(QEMU['package']), os.path.join(tmp, 'debs'))
+            debs = apt.download(apt.closure(row['package']), os.path.join(tmp, 'debs'))
             unpack(debs, tmp)
             shutil.rmtree(os.path.join(tmp, 'debs'))
-            write_wrapper(tmp, QEMU['command'])
+            write_wrapper(tmp, row['command'])
     wrapper = os.path.join(root, 'qemu')
     got = qemu_version(wrapper)
-    if not got or got < QEMU['minimum']:
+    if not got or got < QEMU_MINIMUM:
         shutil.rmtree(root)
         raise Failure(f'QEMU {version} was unpacked but does not run (wanted >= '
-                      f'{dotted(QEMU["minimum"])}); try: {wrapper} --version')
-    notes.append(f'{dotted(got)} from {QEMU["suites"][0]}')
+                      f'{dotted(QEMU_MINIMUM)}); try: {wrapper} --version')
+    notes.append(f'{dotted(got)} from {QEMU_SUITES[0]}')
     return {'path': wrapper, 'version': dotted(got)}
 
 
@@ -388,6 +397,11 @@ def unpack_image(deb, root, version):
     run([shutil.which('depmod') or '/sbin/depmod', '-b', root, version])
 
 
+def boot_image(root, name, arch):
+    """The file that QEMU's -kernel takes."""
+    return os.path.join(root, 'vmlinux' if arch == 'amd64' else f'boot/vmlinuz-{name}')
+
+
 def fix_headers(root, version, arch):
     """Debian's headers name their common part by an absolute path."""
     final = root.split('.tmp.')[0]
@@ -399,14 +413,12 @@ def fix_headers(root, version, arch):
 
 
 def unpack_kernel(apt, row, version, root):
-    """Headers, the host's programs that go with them and, to boot it, the image."""
+    """Headers, the host's programs that go with them, and the image."""
     name = f'{version}-{row["arch"]}'
     debs = os.path.join(root, 'debs')
-    wanted = [f'linux-headers-{name}', f'linux-headers-{version}-common']
+    wanted = [f'linux-headers-{name}', f'linux-headers-{version}-common', f'linux-image-{name}']
     tools = apt
-    if row['arch'] == HOST_ARCH:
-        wanted += [f'linux-image-{name}']
-    else:
+    if row['arch'] != HOST_ARCH:
         tools = Apt(row['suites'][codename()], HOST_ARCH)
         tools.update()
     apt.download(wanted, debs)
@@ -415,7 +427,9 @@ def unpack_kernel(apt, row, version, root):
         path = os.path.join(debs, deb)
         if deb.startswith('linux-image'):
             unpack_image(path, root, name)
-            extract_vmlinux(os.path.join(root, f'boot/vmlinuz-{name}'), os.path.join(root, 'vmlinux'))
+            if row['arch'] == 'amd64':
+                extract_vmlinux(os.path.join(root, f'boot/vmlinuz-{name}'),
+                                boot_image(root, name, row['arch']))
         else:
             run(['dpkg-deb', '-x', path, root])
     shutil.rmtree(debs)
@@ -428,17 +442,16 @@ def get_kernel(name, notes):
     apt.update()
     version = newest_kernel(apt, row)
     arch = row['arch']
-    root = os.path.join(cache_dir(), f'linux-{version}-{arch}')
-    if not os.path.isdir(root):
+    name = f'{version}-{arch}'
+    root = os.path.join(cache_dir(), f'linux-{name}')
+    image = boot_image(root, name, arch)
+    if not os.path.exists(image):
         with staged(root) as tmp:
             unpack_kernel(apt, row, version, tmp)
-    notes.append(f'{version}-{arch}')
-    what = {'path': root, 'version': f'{version}-{arch}', 'arch': arch,
-            'headers': os.path.join(root, f'usr/src/linux-headers-{version}-{arch}')}
-    if arch == HOST_ARCH:
-        what['image'] = os.path.join(root, 'vmlinux')
-        what['modules'] = os.path.join(root, f'lib/modules/{version}-{arch}')
-    return what
+    notes.append(name)
+    return {'path': root, 'version': name, 'arch': arch, 'image': image,
+            'headers': os.path.join(root, f'usr/src/linux-headers-{name}'),
+            'modules': os.path.join(root, f'lib/modules/{name}')}
 
 
 def get_checkpatch(notes):
@@ -478,6 +491,20 @@ def get_arm64_libs(notes):
     return {'path': root, 'version': codename(), 'cross': os.path.join(root, 'root.ini')}
 
 
+def get_arm64_busybox(notes):
+    apt = Apt([codename()], 'arm64')
+    apt.update()
+    version = apt.version(BUSYBOX)
+    root = os.path.join(cache_dir(), f'arm64-busybox-{version.replace(":", "_")}')
+    with staged(root) as tmp:
+        deb = apt.download([BUSYBOX], os.path.join(tmp, 'debs'))[0]
+        run(['dpkg-deb', '-x', deb, tmp])
+        shutil.rmtree(os.path.join(tmp, 'debs'))
+        program = next(p for p in ('bin/busybox', 'usr/bin/busybox') if os.path.exists(os.path.join(tmp, p)))
+    notes.append(version)
+    return {'path': os.path.join(root, program), 'version': version}
+
+
 def get_demo_models(notes):
     """What the demo runs where nobody gave it models: a trained classifier and a
     photograph, as two Debian packages carry them, and a language model of our own."""
@@ -504,12 +531,14 @@ def get_demo_models(notes):
 
 
 def make_part(name, notes):
-    if name == 'qemu':
-        return get_qemu(notes)
+    if name in QEMUS:
+        return get_qemu(name, notes)
     if name == 'checkpatch':
         return get_checkpatch(notes)
     if name == 'arm64-libs':
         return get_arm64_libs(notes)
+    if name == 'arm64-busybox':
+        return get_arm64_busybox(notes)
     if name == 'demo-models':
         return get_demo_models(notes)
     if name in KERNELS:
@@ -518,11 +547,13 @@ def make_part(name, notes):
         return get_peer(name, notes)
     if name == 'debug':
         raise Failure('the debug kernel is not in the cache; run: make debug-kernel')
-    known = ', '.join(['qemu', 'arm64-libs', 'checkpatch', 'demo-models', *sorted(KERNELS), *sorted(PEERS)])
+    known = ', '.join([*QEMUS, 'arm64-libs', 'arm64-busybox', 'checkpatch', 'demo-models',
+                       *sorted(KERNELS), *sorted(PEERS)])
     raise Failure(f'"{name}" is no part of the test bed; there are: {known}')
 
 
-TITLES = {'qemu': 'QEMU', 'arm64-libs': 'libraries for arm64', 'checkpatch': 'checkpatch from the kernel source',
+TITLES = {'qemu': 'QEMU', 'qemu-arm64': 'QEMU for arm64 guests', 'arm64-libs': 'libraries for arm64',
+          'arm64-busybox': "shell of arm64 guests", 'checkpatch': 'checkpatch from the kernel source',
           'demo-models': 'models for the demo', **{p: p for p in PEERS}}
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The suite that builds for arm64 and runs under qemu-user: every level of
-NEON has the bits of plain C there, and these are the bits of this machine."""
+NEON has the bits of plain C there, and these are the bits of this machine.
+And what the suite of arm64 guests shares with it."""
 import os
 import re
+import shlex
 
 from tap import FAIL, PASS, SKIP, Result, parse
 import testbed
@@ -10,6 +12,11 @@ import testbed
 # What the Armv8.0, v8.2 and newest CPUs of qemu-user choose by themselves: to
 # run a level is to run it where nothing above it exists.
 CPUS = [('cortex-a53', 'plain'), ('cortex-a76', 'dotprod'), ('max', 'i8mm')]
+# A guest, whose kernel this is.
+KERNEL = '6.12-arm64'
+GUEST_PARTS = [KERNEL, 'qemu-arm64', 'arm64-libs', 'arm64-busybox']
+IN_GUEST = [(m, ['run', '-n', '16', '--ignore-eos', '-p', 'Once upon a time', f'/models/{m}.gguf'])
+            for m in ('stories260K-f16', 'stories3M-pad256-Q4_K_M')]
 # Not what who started the tests has set.
 FREE = {'HEARTH_ISA': ''}
 # These compare each level that the CPU has with plain C.
@@ -32,31 +39,35 @@ def on(cpu, program, *args):
     return ['qemu-aarch64', '-cpu', cpu, '-L', '/usr/aarch64-linux-gnu', program, *args]
 
 
-def build(ctx, folder):
-    """Only what is run."""
-    targets = ['hearth', *(f'tests/cmocka/{p}' for p in [*PROGRAMS, PER_CPU])]
-    results = []
-    if not os.path.exists(os.path.join(folder, 'build.ninja')):
-        testbed.ensure(['arm64-libs'], quiet=True)
-        results.append(ctx.step('meson setup', [
-            'meson', 'setup', folder, '-Dwerror=true', '--cross-file', testbed.part('arm64-libs')['cross'],
-            '--cross-file', os.path.join(ctx.top, 'scripts/aarch64.ini')], 'arm64/setup.log'))
-    results.append(ctx.step('cross build', ['ninja', '-k', '0', '-C', folder, f'-j{ctx.jobs}', *targets],
-                            'arm64/ninja.log'))
+def folder(ctx):
+    return f'{ctx.build}-arm64'
+
+
+def build(ctx, targets, what):
+    """Only what is run; two suites want some of it, at one time."""
+    place, results = folder(ctx), []
+    with ctx.arm64_lock:
+        if not os.path.exists(os.path.join(place, 'build.ninja')):
+            testbed.ensure(['arm64-libs'], quiet=True)
+            results.append(ctx.step('meson setup', [
+                'meson', 'setup', place, '-Dwerror=true', '--cross-file', testbed.part('arm64-libs')['cross'],
+                '--cross-file', os.path.join(ctx.top, 'scripts/aarch64.ini')], 'arm64/setup.log'))
+        results.append(ctx.step(f'cross build: {what}', ['ninja', '-k', '0', '-C', place, f'-j{ctx.jobs}', *targets],
+                                f'arm64/ninja-{what}.log'))
     return results
 
 
-def program(ctx, folder, name, cpu):
+def program(ctx, place, name, cpu):
     log = f'arm64/{name}-{cpu}.log'
-    status, lines = ctx.run(on(cpu, os.path.join(folder, 'tests/cmocka', name)), log, env=FREE)
+    status, lines = ctx.run(on(cpu, os.path.join(place, 'tests/cmocka', name)), log, env=FREE)
     if status not in (0, 4) and not any('ok' in line for line in lines):
         lines = lines + ctx.tail(log, 2)
     return parse(f'{name} on {cpu}', lines, status)
 
 
-def chosen(ctx, folder):
+def chosen(ctx, place):
     """What a CPU has decides; what it lacks is refused, by name."""
-    tool, results = os.path.join(folder, 'hearth'), []
+    tool, results = os.path.join(place, 'hearth'), []
     for cpu, level in CPUS:
         _, lines = ctx.run(on(cpu, tool, 'info'), f'arm64/{cpu}.log', env=FREE)
         good = any(re.match(rf'cpu\s+kernels {level},', line) for line in lines)
@@ -77,12 +88,12 @@ def digest(ctx, command, log):
     return found[-1] if found else ' '.join(ctx.tail(log, 2))
 
 
-def same_bits(ctx, folder, name, args):
+def same_bits(ctx, place, name, args):
     """One model: this machine's digest, and that of each CPU."""
     want = digest(ctx, [os.path.join(ctx.build, 'hearth'), *args], f'arm64/{name}-host.log')
     results = []
     for cpu, level in CPUS:
-        got = digest(ctx, on(cpu, os.path.join(folder, 'hearth'), *args), f'arm64/{name}-{level}.log')
+        got = digest(ctx, on(cpu, os.path.join(place, 'hearth'), *args), f'arm64/{name}-{level}.log')
         good = got == want and re.fullmatch('[0-9a-f]{64}', want)
         results.append(Result(f'{name}: {level} has the bits of this machine', PASS if good else FAIL,
                               '' if good else f'{got}, wanted {want}'))
@@ -109,15 +120,49 @@ def model_jobs(ctx):
     return jobs
 
 
+def guest_script():
+    """Each model on the NPU, then on the guest's CPU: its name, device and output."""
+    return '\n'.join(f'echo "@@ {name} {device}"; hearth {shlex.join(args)} -d {device} --digest 2>&1 || exit 1'
+                     for name, args in IN_GUEST for device in ('npu', 'cpu'))
+
+
+def same_bits_in_guest(ctx):
+    """NPU and CPU of an arm64 guest have the bits of this machine."""
+    if not os.path.isdir(ctx.models):
+        return [Result('same bits in the guest', SKIP, 'no models')]
+    log = 'arm64-guest/same-bits'
+    status, lines = ctx.run([
+        ctx.env['HEARTH_VM'], '--build', ctx.build, '--kernel', KERNEL, '--logs', ctx.log(f'{log}.d'),
+        '--add', f'{folder(ctx)}/hearth:/bin/hearth', '--share', f'{ctx.models}/llm-gguf:/models', '--', 'sh', '-c',
+        guest_script()], f'{log}.log', 300)
+    good = status == 0
+    results = [Result('same-bits: guest ends well, kernel log is clean', PASS if good else FAIL,
+                      '' if good else f'status {status}: ' + ' | '.join(ctx.tail(f'{log}.log', 3)))]
+    parts = re.split(r'^@@ (.*)$', '\n'.join(lines), flags=re.M)
+    said = dict(zip(parts[1::2], parts[2::2]))
+    for name, args in IN_GUEST:
+        own = [a.replace('/models/', f'{ctx.models}/llm-gguf/') for a in args]
+        want = digest(ctx, [os.path.join(ctx.build, 'hearth'), *own, '-d', 'cpu', '--digest'],
+                      f'arm64-guest/{name}-host.log')
+        for device in ('npu', 'cpu'):
+            text = said.get(f'{name} {device}', '')
+            found = re.findall(r'^digest:\s+([0-9a-f]{64})\s*$', text, re.M)
+            used = re.search(rf'^device:\s+{device}\b', text, re.M)
+            good = found == [want] and used
+            results.append(Result(f'{name}: {device} of an arm64 guest has the bits of this machine',
+                                  PASS if good else FAIL, '' if good else f'{found}, wanted {want}; {used}'))
+    return results
+
+
 def suite(ctx):
-    folder = f'{ctx.build}-arm64'
-    results = build(ctx, folder)
+    results = build(ctx, ['hearth', *(f'tests/cmocka/{p}' for p in [*PROGRAMS, PER_CPU])], 'programs')
     if any(r.outcome == FAIL for r in results):
         return results
+    place = folder(ctx)
     runs = [(p, 'max') for p in PROGRAMS] + [(PER_CPU, cpu) for cpu, _ in CPUS]
-    results += ctx.parallel(lambda r: program(ctx, folder, *r), [r for r in runs if ctx.wants(r[0])])
+    results += ctx.parallel(lambda r: program(ctx, place, *r), [r for r in runs if ctx.wants(r[0])])
     if ctx.wants('levels'):
-        results += chosen(ctx, folder)
+        results += chosen(ctx, place)
     if not os.path.isdir(ctx.models):
         return results + [Result('same bits as on this machine', SKIP, 'no models')]
-    return results + ctx.parallel(lambda j: same_bits(ctx, folder, *j), model_jobs(ctx))
+    return results + ctx.parallel(lambda j: same_bits(ctx, place, *j), model_jobs(ctx))

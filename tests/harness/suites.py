@@ -23,6 +23,8 @@ import testbed
 # QEMU aborts when a device with MSI-X is unplugged: what unplugs stays with MSI.
 IOMMU = ['--load', 'virtio_iommu', '--append', 'iommu.strict=1',
          '--qemu-arg=-device', '--qemu-arg=virtio-iommu-pci,addr=1e']
+# It imports what we export.
+VGEM = ['--load', 'vgem']
 FAT = ['--load', 'vfat', '--load', 'nls_cp437', '--load', 'nls_ascii']
 # Completions, faults, resets, sleep.
 INTERRUPTS = ['fault', 'inject', 'lifetime', 'pm', 'query', 'queue', 'rebind', 'reserve', 'slots',
@@ -36,10 +38,18 @@ DEBUG_ONLY = ['no_memory']
 REGION = ['--driver-arg', 'weights_region_mb=16']
 IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
-    # vgem imports what we export; FAT has files without versions.
-    ('msi', ['--load', 'vgem', *FAT], ['*'], ['region', *DEBUG_ONLY]),
+    # FAT has files without versions.
+    ('msi', [*VGEM, *FAT], ['*'], ['region', *DEBUG_ONLY]),
     ('msix', ['--stub-arg=--msix'], INTERRUPTS, []),
     ('iommu', IOMMU, MAPPINGS, []),
+]
+# An arm64 machine as it is: interrupts by an ITS, no IOMMU, a render node. And one whose
+# NPU does not snoop and has a region in the device tree: what is mapped, where weights are.
+ARM64_BOOTS = [
+    ('virt', VGEM, ['bo', 'fault', 'lifetime', 'pm', 'prime', 'queue', 'rebind', 'restore', 'share', 'slots',
+                    'state', 'submit', 'two_process', 'vm_bind']),
+    ('dt-region', [*VGEM, '--device-tree', 'tests/qemu/region.dts'],
+     ['bo', 'fault', 'file_bo', 'prime', 'region', 'share', 'submit', 'vm_bind']),
 ]
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
@@ -77,6 +87,8 @@ class Context:
         self.processes = set()
         self.stopping = False
         self.kernel_lock = threading.Lock()
+        self.arm64_lock = threading.Lock()
+        self.arm64_module = None
         if os.path.isdir(self.models):
             self.models = self.env['HEARTH_MODELS'] = os.path.abspath(self.models)
 
@@ -209,12 +221,19 @@ def cmocka(ctx):
     return ctx.parallel(lambda p: run_program(ctx, 'cmocka', p), ctx.programs('tests/cmocka', 'test_'))
 
 
+def arm64_module(ctx):
+    """Built once in a run; it is a result of the suite that comes first."""
+    with ctx.arm64_lock:
+        if ctx.arm64_module:
+            return []
+        testbed.ensure([arm64.KERNEL], quiet=True)
+        ctx.arm64_module = build_modules(ctx, 'hearth.ko for arm64', f'kernel/{arm64.KERNEL}', arm64.KERNEL)
+        return [ctx.arm64_module]
+
+
 def on_arm64(ctx):
     results = arm64.suite(ctx)
-    if not ctx.wants('hearth.ko'):
-        return results
-    testbed.ensure(['6.12-arm64'], quiet=True)
-    return results + [build_modules(ctx, 'hearth.ko for arm64', 'kernel/6.12-arm64', '6.12-arm64')]
+    return results + arm64_module(ctx) if ctx.wants('hearth.ko') else results
 
 
 # What the runner of guests must notice: name, options, command, status.
@@ -290,6 +309,26 @@ def kselftest(ctx):
         chosen = [p for p in programs if named(p, wanted) and not named(p, unwanted)]
         results += guest_programs(ctx, f'kselftest/{name}', ctx.kernel, vm_args, chosen)
     return results + in_region(ctx, 'kselftest/region', ctx.kernel, programs, IN_REGION)
+
+
+def arm64_guest(ctx):
+    """The driver on the architecture of phones."""
+    try:
+        testbed.ensure(arm64.GUEST_PARTS, quiet=True)
+    except testbed.Failure as e:
+        if ctx.strict:
+            raise
+        return [Result('arm64 guest', SKIP, str(e).splitlines()[0])]
+    chosen = [(name, vm_args, list(filter(ctx.wants, wanted))) for name, vm_args, wanted in ARM64_BOOTS]
+    targets = sorted({f'tests/kselftest/{p}' for _, _, programs in chosen for p in programs})
+    results = arm64.build(ctx, ['hearth', *targets], 'guest') + arm64_module(ctx)
+    if any(r.outcome == FAIL for r in results):
+        return results
+    folder = os.path.join(arm64.folder(ctx), 'tests/kselftest')
+    for name, vm_args, programs in chosen:
+        results += guest_programs(ctx, f'arm64-guest/{name}', arm64.KERNEL, vm_args,
+                                  [os.path.join(folder, p) for p in programs])
+    return results + (arm64.same_bits_in_guest(ctx) if ctx.wants('same-bits') else [])
 
 
 def in_region(ctx, log, kernel, programs, names):
@@ -482,6 +521,7 @@ SUITES = [
     ('arm64', HOST, on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
     ('vm', GUEST, vm, 'the runner of guests notices what it must'),
     ('kselftest', GUEST, kselftest, 'ioctls, faults, unplug, in the guest'),
+    ('arm64-guest', GUEST, arm64_guest, 'the driver on arm64, by device tree; NPU, guest and host: same bits'),
     ('e2e', GUEST, e2e, 'models, end to end'),
     ('debug', GUEST, debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
 ]

@@ -11,7 +11,9 @@ import stat
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BUSYBOX = '/bin/busybox'
+# Where the cross compiler's libc is, as qemu-user wants it for -L.
+ARM64_LIBC = '/usr/aarch64-linux-gnu'
+EM_AARCH64 = b'\xb7\0'
 # What serves where the kernel lacks the module that was asked for.
 STAND_INS = {'ext2': ['crc32c_generic', 'ext4'], 'crc32c_generic': []}
 
@@ -68,10 +70,12 @@ class Cpio:
             data = f.read()
         self.data(name, data, stat.S_IMODE(os.stat(host).st_mode))
         if data[:4] == b'\x7fELF' and not name.endswith('.ko'):
-            for library in libraries(host):
+            arm64 = data[18:20] == EM_AARCH64
+            for library in libraries(host, arm64):
                 # Ours are found by a run path of the build folder, which the guest has not.
                 system = library.startswith(('/lib', '/usr/lib'))
-                self.copy(library, library if system else f'usr/lib/{os.path.basename(library)}')
+                source = ARM64_LIBC + library if system and arm64 else library
+                self.copy(source, library if system else f'usr/lib/{os.path.basename(library)}')
 
     def close(self):
         self._entry('TRAILER!!!', 0)
@@ -81,11 +85,21 @@ class Cpio:
 _LIBRARIES = {}
 
 
-def libraries(program):
-    """What the loader would map for a dynamic program, the loader included."""
+def dynamic(program):
+    p = subprocess.run(['aarch64-linux-gnu-readelf', '-lW', program], capture_output=True, text=True, check=True)
+    return re.search(r'^\s*INTERP\b', p.stdout, re.M) is not None
+
+
+def libraries(program, arm64=False):
+    """What the loader would map for a dynamic program, the loader included. Of one for arm64
+    these are paths below ARM64_LIBC, where they are not those of its run path."""
     key = os.path.realpath(program)
     if key not in _LIBRARIES:
-        p = subprocess.run(['ldd', program], capture_output=True, text=True, check=False)
+        ask = ['qemu-aarch64', '-L', ARM64_LIBC, '-E', 'LD_TRACE_LOADED_OBJECTS=1'] if arm64 else ['ldd']
+        # A static one would run: it has no loader to heed the wish.
+        if arm64 and not dynamic(program):
+            ask = ['true']
+        p = subprocess.run([*ask, program], capture_output=True, text=True, check=False)
         if 'not found' in p.stdout:
             raise FileNotFoundError(f'{program} needs a library that is not here:\n{p.stdout}')
         _LIBRARIES[key] = re.findall(r'(?:=> )?(/\S+) \(0x', p.stdout)
@@ -165,11 +179,11 @@ def add_modules(cpio, kernel, names, own):
     return add(Modules(kernel['modules']).resolve(needed)), add(own)
 
 
-def add_base(cpio):
+def add_base(cpio, busybox):
     for d in ('proc', 'sys', 'dev', 'tmp', 'run', 'root', 'tests', 'models', 'usr/bin', 'sbin'):
         cpio.folder(d)
     cpio.device('dev/console', 5, 1)
-    cpio.copy(BUSYBOX, 'bin/busybox')
+    cpio.copy(busybox, 'bin/busybox')
     cpio.copy(os.path.join(HERE, 'guest/init'), 'init')
     for tool in os.listdir(os.path.join(HERE, 'guest')):
         if tool != 'init':
