@@ -13,6 +13,7 @@ import threading
 
 from tap import FAIL, PASS, SKIP, Result, parse, split_runs
 import arm64
+import devicetree
 import klog
 import tap
 import testbed
@@ -458,6 +459,7 @@ def style(ctx):
     if files:
         results.append(ctx.step('kernel-doc', ['perl', doc, '-none', *files],
                                 'style/kernel-doc.log', bad=r'warning:|error:'))
+    results += devicetree.check(ctx) if not ctx.pattern else []
     results += check_scripts(ctx)
     results.append(check_spdx(ctx))
     return results
