@@ -4,6 +4,9 @@
  * reservations) a question is asked, and then it is done: what was admitted must
  * load and kill nobody, and what was refused must not fit with 5 % to spare. Every
  * other question is asked in the situation that the one before has left.
+ *
+ * Those who load are in the background, for the kernel is to end them first; the
+ * question is asked from there too, for the class of a model depends on it.
  */
 #include <argp.h>
 #include <dirent.h>
@@ -223,52 +226,97 @@ static bool fits(const struct trial *t, const struct outcome *o)
 	return o->loaded && !o->missing && o->taken <= 0 && o->left > (long long)(t->memory / SPARE);
 }
 
+struct question {
+	unsigned int file;
+	uint64_t state;
+	enum hearth_model_class class;
+};
+
+static struct question random_question(struct trial *t)
+{
+	struct question q = { .file = (unsigned int)random_below(t, t->n_files) };
+
+	q.state = random_below(t, t->memory / (random_below(t, 2) ? LARGE_STATE : SMALL_STATE));
+	q.class = HEARTH_CLASS_DROPPABLE + (enum hearth_model_class)random_below(t, 3);
+	return q;
+}
+
+static int ask(struct trial *t, const struct question *q, struct hearth_answer *answer)
+{
+	HEARTH_OPTS(hearth_admit_opts, opts, .wait_ns = WAIT_NS);
+	HEARTH_OPTS(hearth_demand, demand,
+		    .weights_bytes = t->bytes[q->file],
+		    .state_bytes = q->state,
+		    .model_class = q->class,
+		    .has_weights_fd = true,
+		    .weights_fd = open(t->file[q->file], O_RDONLY | O_CLOEXEC));
+	int ret;
+
+	set_oom_score_adj(BACKGROUND);
+	ret = hearth_admit(t->dev, &demand, &opts, answer);
+	set_oom_score_adj(0);
+	close(demand.weights_fd);
+	if (ret)
+		say("{\"error\": \"admit: %s\"}", hearth_errmsg());
+	return ret;
+}
+
+/*
+ * Tries what was refused, with five percent more than it needs, as state. `Wait' was
+ * right if the room came meanwhile: asked again, it is admitted.
+ */
+static int try_refused(struct trial *t, const struct question *q,
+		       const struct hearth_answer *answer, struct outcome *o, bool *came)
+{
+	struct question more = *q;
+	struct hearth_answer again = { .sz = sizeof(again) };
+
+	more.state += answer->needed_bytes / 20;
+	try_load(t, more.file, more.state, more.class, true, o);
+	if (!fits(t, o))
+		return 0;
+	if (answer->verdict == HEARTH_ADMIT_WAIT && ask(t, &more, &again))
+		return -1;
+	*came = answer->verdict == HEARTH_ADMIT_WAIT && again.verdict <= HEARTH_ADMIT_AFTER_DROP;
+	return !*came;
+}
+
 static int one(struct trial *t, unsigned int number)
 {
-	unsigned int file;
-	HEARTH_OPTS(hearth_demand, demand);
-	HEARTH_OPTS(hearth_admit_opts, opts, .wait_ns = WAIT_NS);
 	struct hearth_answer answer = { .sz = sizeof(answer) };
-	uint64_t state, start = now_ns(), asked;
+	uint64_t start = now_ns(), asked;
+	struct question q;
 	struct outcome o;
-	int fd, ret, wrong;
+	bool came = false;
+	int wrong;
 
 	if (!number || random_below(t, 2)) {
 		tear_down(t);
 		set_up(t);
 	}
 	asked = now_ns();
-	file = (unsigned int)random_below(t, t->n_files);
-	state = random_below(t, t->memory / (random_below(t, 2) ? LARGE_STATE : SMALL_STATE));
-	fd = open(t->file[file], O_RDONLY | O_CLOEXEC);
-	demand.weights_bytes = t->bytes[file];
-	demand.state_bytes = state;
-	demand.model_class = HEARTH_CLASS_DROPPABLE +
-			     (enum hearth_model_class)random_below(t, 3);
-	demand.has_weights_fd = true;
-	demand.weights_fd = fd;
-	ret = hearth_admit(t->dev, &demand, &opts, &answer);
-	close(fd);
-	if (ret) {
-		say("{\"error\": \"admit: %s\"}", hearth_errmsg());
+	q = random_question(t);
+	if (ask(t, &q, &answer))
 		return 1;
-	}
 	if (answer.verdict > HEARTH_ADMIT_AFTER_DROP) {
-		/* Five percent more than what is needed, as state. */
-		try_load(t, file, state + answer.needed_bytes / 20, demand.model_class, true, &o);
-		wrong = fits(t, &o);
+		wrong = try_refused(t, &q, &answer, &o, &came);
 	} else {
-		try_load(t, file, state, demand.model_class, false, &o);
+		try_load(t, q.file, q.state, q.class, false, &o);
 		wrong = !o.loaded;
 	}
-	say("{\"situation\": %u, \"verdict\": %d, \"limit\": %d, \"needed\": %llu, \"available\": %llu, "
-	    "\"after_drop\": %llu, \"loads\": %d, \"missing\": %llu, \"left\": %lld, \"taken\": %lld, \"wrong\": %d, \"hog\": %d, \"others\": %u, "
-	    "\"reserved\": %d, \"file\": %llu, \"state\": %llu, \"set_up_ns\": %llu, \"ns\": %llu, \"why\": \"%.150s\"}", number, (int)answer.verdict, (int)answer.limit,
+	if (wrong < 0)
+		return 1;
+	say("{\"situation\": %u, \"verdict\": %d, \"limit\": %d, \"class\": %d, \"needed\": %llu, "
+	    "\"available\": %llu, \"after_drop\": %llu, \"loads\": %d, \"missing\": %llu, \"left\": %lld, "
+	    "\"taken\": %lld, \"wrong\": %d, \"came\": %d, \"hog\": %d, \"others\": %u, \"reserved\": %d, "
+	    "\"file\": %llu, \"state\": %llu, \"set_up_ns\": %llu, \"ns\": %llu, \"why\": \"%.150s\"}",
+	    number, (int)answer.verdict, (int)answer.limit, (int)q.class,
 	    (unsigned long long)answer.needed_bytes, (unsigned long long)answer.available_bytes,
-	    (unsigned long long)answer.after_drop_bytes, o.loaded, o.missing, o.left, o.taken, wrong, t->hog.pid > 0, t->n_others,
-	    t->reservation >= 0, (unsigned long long)t->bytes[file], (unsigned long long)state,
-	    (unsigned long long)(asked - start),
-	    (unsigned long long)(now_ns() - start), o.loaded ? "" : o.why);
+	    (unsigned long long)answer.after_drop_bytes, o.loaded, o.missing, o.left, o.taken, wrong,
+	    came, t->hog.pid > 0, t->n_others, t->reservation >= 0,
+	    (unsigned long long)t->bytes[q.file], (unsigned long long)q.state,
+	    (unsigned long long)(asked - start), (unsigned long long)(now_ns() - start),
+	    o.loaded ? "" : o.why);
 	return 0;
 }
 

@@ -5,7 +5,6 @@
  * in memory (again) after the load, or `error WHY', and ends with its input.
  * If memory runs out the kernel shall take this one.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,17 +21,6 @@
 #define PIECE	(128 * MIB)
 /* How often a load is looked at. */
 #define LOOK_NS	50000000
-
-static void be_the_victim(void)
-{
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, "1000", 4) != 4)
-		perror("oom_score_adj");
-	close(fd);
-}
 
 static int hold_state(struct hearth_device *dev, uint64_t bytes)
 {
@@ -116,7 +104,7 @@ int role_loader(int argc, char **argv)
 	int ret;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	be_the_victim();
+	set_oom_score_adj(BACKGROUND);
 	if (argc != 5 && argc != 6)
 		return 2;
 	ret = hearth_class_parse(argv[4], &opts.model_class);

@@ -175,6 +175,17 @@ void drop_caches(void)
 	close(fd);
 }
 
+void set_oom_score_adj(int adj)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (dprintf(fd, "%d", adj) < 0)
+		perror("oom_score_adj");
+	close(fd);
+}
+
 uint64_t read_file(const char *path, uint64_t *bytes)
 {
 	uint64_t start = now_ns();

@@ -43,6 +43,12 @@ uint64_t cached_bytes(const char *path);
 /** Forgets what the page cache can forget. */
 void drop_caches(void);
 
+/* Of whom the kernel ends first. */
+#define BACKGROUND	1000
+
+/** Of this process. */
+void set_oom_score_adj(int adj);
+
 /** Reads a file once from its beginning to its end; ns that it took, 0 if it fails. */
 uint64_t read_file(const char *path, uint64_t *bytes);
 

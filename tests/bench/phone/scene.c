@@ -22,9 +22,13 @@
 /* Of what is opened to be timed: the model, not a KV cache. */
 #define OPEN_CONTEXT	32
 #define RESTORES	3
+/* How often caches are dropped until nothing of the weights is resident. */
+#define DROPS		16
 /* So many that the NPU has work for as long as the large model's few give it. */
 #define SMALL_TOKENS	64
 #define DIGEST		80
+/* What the app in the foreground maps, touches and unmaps. */
+#define CHUNK		(64 * MIB)
 #define ANSWER_SECONDS	900
 /* The driver's default, half of memory, is too little for a 7B model on 8 GB. */
 #define BUDGET_FILE	"/sys/bus/pci/drivers/hearth/*/hearth/memory_budget"
@@ -48,7 +52,7 @@ static const struct argp_option options[] = {
 	{ .name = "context", .key = 'x', .arg = "N", .doc = "positions of their KV caches (256)" },
 	{ .name = "tokens", .key = 't', .arg = "N", .doc = "tokens of a prompt (8)" },
 	{ .name = "floor", .key = 'f', .arg = "MIB", .doc = "what the foreground app leaves available (32)" },
-	{ .name = "work-mib", .key = 'w', .arg = "MIB", .doc = "what the foreground app holds (half of memory)" },
+	{ .name = "work-mib", .key = 'w', .arg = "MIB", .doc = "what the foreground app holds (what the model leaves)" },
 	{ .name = "work-seconds", .key = 'W', .arg = "S", .doc = "how long it works (20)" },
 	{ }
 };
@@ -304,29 +308,38 @@ static int pressure(struct scene *s)
 	return 0;
 }
 
+/*
+ * The reclaim that this begins only tries locks, so it may leave something. What
+ * is left is not dropped by the model's own call: the clients still want it.
+ */
+static void drop_weights(struct scene *s)
+{
+	for (int i = 0; i < DROPS && (!i || weights(s).resident_bytes); i++)
+		drop_caches();
+}
+
 /* Restores against plain reads of the same file, in turn, each from the disk. */
 static int restores(struct scene *s)
 {
 	for (int i = 0; i < RESTORES; i++) {
 		struct hearth_model_info before, after;
-		uint64_t dropped, bytes, plain, ns;
+		uint64_t bytes, plain, ns;
 
 		watch_mark("a plain read, a restore");
-		if (hearth_model_drop(s->weights, HEARTH_DROP_CACHE, &dropped))
-			return fail("drop", hearth_errmsg());
-		drop_caches();
+		drop_weights(s);
 		plain = read_file(s->model, &bytes);
-		drop_caches();
+		drop_weights(s);
 		before = weights(s);
 		if (prompt(s, 0, &ns))
 			return 1;
 		after = weights(s);
 		say("{\"restore\": %d, \"plain_bytes\": %llu, \"plain_ns\": %llu, \"bytes\": %llu, \"ns\": %llu, "
-		    "\"prompt_ns\": %llu, \"digest\": \"%s\"}", i, (unsigned long long)bytes,
+		    "\"prompt_ns\": %llu, \"left\": %llu, \"digest\": \"%s\"}", i, (unsigned long long)bytes,
 		    (unsigned long long)plain,
 		    (unsigned long long)(after.restored_bytes - before.restored_bytes),
 		    (unsigned long long)(after.restored_ns - before.restored_ns),
-		    (unsigned long long)ns, s->digest[0]);
+		    (unsigned long long)ns, (unsigned long long)before.resident_bytes,
+		    s->digest[0]);
 	}
 	return 0;
 }
@@ -343,9 +356,15 @@ static const char *const company_name[] = {
 	[ALONE] = "alone", [PROMPTS] = "with prompts", [SAME_CPU] = "with the small model's prompts",
 };
 
+/* Prompts of one client, and whether all of them had the same logits. */
+struct prompts {
+	uint64_t n, longest_ns;
+	char digest[DIGEST];
+	bool equal;
+};
+
 /* Prompts, one after the other, for so long. */
-static int keep_prompting(struct child *c, unsigned int tokens, uint64_t end, uint64_t *n,
-			  uint64_t *longest)
+static int keep_prompting(struct child *c, unsigned int tokens, uint64_t end, struct prompts *p)
 {
 	char digest[DIGEST];
 	uint64_t ns;
@@ -353,8 +372,10 @@ static int keep_prompting(struct child *c, unsigned int tokens, uint64_t end, ui
 	while (now_ns() < end) {
 		if (prompt_of(c, tokens, &ns, digest))
 			return 1;
-		*longest = ns > *longest ? ns : *longest;
-		++*n;
+		if (!p->n++)
+			memcpy(p->digest, digest, sizeof(digest));
+		p->equal = p->equal && !strcmp(p->digest, digest);
+		p->longest_ns = ns > p->longest_ns ? ns : p->longest_ns;
 	}
 	return 0;
 }
@@ -363,20 +384,22 @@ static int foreground_once(struct scene *s, struct child *app, struct child *sma
 			   enum company company)
 {
 	struct child *c = company == SAME_CPU ? small : &s->client[0];
-	uint64_t oom = vmstat("oom_kill"), start = now_ns(), n = 0, longest = 0;
+	uint64_t oom = vmstat("oom_kill"), start = now_ns();
 	uint64_t end = start + (uint64_t)(s->work_seconds * 1e9);
+	uint64_t restored = weights(s).restored_bytes;
 	struct client_usage before, after;
+	struct prompts p = { .equal = true };
 	unsigned long long bytes;
 	struct faults f;
 	const char *answer;
 	char line[64];
 
-	snprintf(line, sizeof(line), "work %.1f %llu", s->work_seconds, 64 * MIB);
+	snprintf(line, sizeof(line), "work %.1f %llu", s->work_seconds, CHUNK);
 	if (!child_tell(app, line))
 		return fail("app", "gone");
 	read_client(c->pid, &before);
 	if (company != ALONE &&
-	    keep_prompting(c, company == SAME_CPU ? SMALL_TOKENS : s->tokens, end, &n, &longest))
+	    keep_prompting(c, company == SAME_CPU ? SMALL_TOKENS : s->tokens, end, &p))
 		return 1;
 	answer = child_ask(app, NULL, ANSWER_SECONDS);
 	if (!answer || sscanf(answer, "worked %llu", &bytes) != 1)
@@ -384,25 +407,43 @@ static int foreground_once(struct scene *s, struct child *app, struct child *sma
 	read_client(c->pid, &after);
 	if (ask_faults(app, &f))
 		return 1;
-	say("{\"foreground\": %d, \"prompts\": %llu, \"longest_ns\": %llu, \"bytes\": %llu, \"p50\": %llu, "
-	    "\"p99\": %llu, \"max\": %llu, \"npu_busy\": %.3f, \"oom\": %llu}", company,
-	    (unsigned long long)n, (unsigned long long)longest, bytes, f.p50, f.p99, f.max,
+	say("{\"foreground\": %d, \"prompts\": %llu, \"longest_ns\": %llu, \"equal\": %s, \"digest\": \"%s\", "
+	    "\"bytes\": %llu, \"p50\": %llu, \"p99\": %llu, \"max\": %llu, \"npu_busy\": %.3f, "
+	    "\"restored\": %llu, \"oom\": %llu}", company, (unsigned long long)p.n,
+	    (unsigned long long)p.longest_ns, p.equal ? "true" : "false", p.digest, bytes, f.p50, f.p99, f.max,
 	    (double)(after.busy_ns - before.busy_ns) / (double)(now_ns() - start),
+	    (unsigned long long)(weights(s).restored_bytes - restored),
 	    (unsigned long long)(vmstat("oom_kill") - oom));
 	return 0;
+}
+
+/*
+ * So much that the whole model still fits beside it: what is available, which the
+ * weights are counted in, less them, a chunk, and a little for the system.
+ */
+static uint64_t foreground_bytes(struct scene *s)
+{
+	uint64_t others = weights(s).weights_bytes + CHUNK;
+	struct meminfo m;
+
+	read_meminfo(&m);
+	others += m.total / 64;
+	return m.available > others ? m.available - others : 0;
 }
 
 static int foreground(struct scene *s)
 {
 	struct child app, small;
-	uint64_t ns, own;
+	uint64_t ns, own, bytes;
 	struct faults f;
 	int ret;
 
 	watch_mark("an app in the foreground");
 	if (open_client(s, &small, s->small, s->context, &ns, &own) || start_app(&app))
 		return 1;
-	take(&app, s->work_bytes, s->floor);
+	bytes = s->work_bytes ?: foreground_bytes(s);
+	bytes = take(&app, bytes, s->floor);
+	say("{\"foreground_app\": %llu}", (unsigned long long)bytes);
 	ret = ask_faults(&app, &f);
 	for (int i = 0; i < 2 * COMPANIES && !ret; i++) {
 		watch_mark(company_name[i % COMPANIES]);
@@ -456,8 +497,6 @@ int role_scene(int argc, char **argv)
 		s.client[i] = (struct child){ .pid = -1, .in = -1, .out = -1 };
 	argp_parse(&argp, argc, argv, 0, NULL, &s);
 	read_meminfo(&m);
-	if (!s.work_bytes)
-		s.work_bytes = m.total / 2;
 	if (!strcmp(s.device, "npu") && set_budget(m.total))
 		return 1;
 	if (hearth_device_open(s.device, NULL, &s.dev) ||
