@@ -230,6 +230,7 @@ static void test_attention(void **state)
 	static const uint32_t shapes[][5] = {	/* rows, heads, kv_heads, dim, n_ctx */
 		{ 1, 1, 1, 1, 1 }, { 1, 4, 2, 8, 20 }, { 3, 6, 6, 48, 70 },
 		{ 5, 8, 2, 64, 200 }, { 70, 3, 1, 24, 70 }, { 2, 20, 10, 33, 65 },
+		{ 9, 4, 2, 8, 40 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(shapes) * 2; i++) {

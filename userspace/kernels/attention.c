@@ -419,7 +419,7 @@ int hk_attention_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 		{ c->pos, c->rows * 4ull, HK_READ, "pos" },
 		{ c->dst, bytes, HK_WRITE, "dst" },
 	};
-	bool four = hk_flt(r)->scores_4 && c->head_dim % 16 == 0;
+	bool four = hk_flt(r)->scores_4 && c->head_dim % 8 == 0;
 	struct job j = {
 		.c = c, .flt = hk_flt(r), .tile = four ? HK_QUERIES : 1,
 		.l = hk_kv_cache(c->type, c->head_dim, c->n_ctx, pages_of(c)),

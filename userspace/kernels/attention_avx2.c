@@ -45,21 +45,31 @@ HK_INLINE __m128 sum_4(const struct hk_lanes a[HK_QUERIES])
 	return _mm_movelh_ps(_mm256_castps256_ps128(s1), _mm256_extractf128_ps(s1, 1));
 }
 
-/* The products of four queries with a key: eight chains. */
+/*
+ * The products of four queries with a key: eight chains. Eight elements that are left
+ * take the lower lanes; rows of Q8_0 leave none.
+ */
 HK_INLINE __m128 products(const float *const q[HK_QUERIES], const uint8_t *k,
 			  const unsigned int type, uint32_t dim)
 {
 	struct hk_lanes l[HK_QUERIES];
+	uint32_t c = 0;
 
 	for (int i = 0; i < HK_QUERIES; i++)
 		l[i].lo = l[i].hi = _mm256_setzero_ps();
-	for (uint32_t c = 0; c < dim; c += 16) {
+	for (; c + 16 <= dim; c += 16) {
 		struct hk_lanes x = load16(k, type, c);
 
 		for (int i = 0; i < HK_QUERIES; i++) {
 			l[i].lo = _mm256_fmadd_ps(_mm256_loadu_ps(q[i] + c), x.lo, l[i].lo);
 			l[i].hi = _mm256_fmadd_ps(_mm256_loadu_ps(q[i] + c + 8), x.hi, l[i].hi);
 		}
+	}
+	if (type != HEARTH_TYPE_Q8_0 && c < dim) {
+		__m256 x = hk_load8(k, type, c);
+
+		for (int i = 0; i < HK_QUERIES; i++)
+			l[i].lo = _mm256_fmadd_ps(_mm256_loadu_ps(q[i] + c), x, l[i].lo);
 	}
 	return sum_4(l);
 }
@@ -128,10 +138,30 @@ HK_INLINE void add_channels(float *const out[], const float *const p[], const in
 	}
 }
 
+/* The same of the last eight, where a row is not whole sixteens. */
+HK_INLINE void add_half(float *const out[], const float *const p[], const int n_q,
+			const uint8_t *v, const unsigned int type, uint32_t n, uint32_t dim)
+{
+	uint64_t bytes = hk_row_bytes(type, dim);
+	uint32_t c = dim - 8;
+	__m256 acc[HK_QUERIES];
+
+	for (int i = 0; i < n_q; i++)
+		acc[i] = _mm256_loadu_ps(out[i] + c);
+	for (uint32_t t = 0; t < n; t++, v += bytes) {
+		__m256 x = hk_load8(v, type, c);
+
+		for (int i = 0; i < n_q; i++)
+			acc[i] = _mm256_fmadd_ps(_mm256_broadcast_ss(p[i] + t), x, acc[i]);
+	}
+	for (int i = 0; i < n_q; i++)
+		_mm256_storeu_ps(out[i] + c, acc[i]);
+}
+
 HK_INLINE void add_type(float *const out[], const float *const p[], const int n_q,
 			const uint8_t *v, unsigned int type, uint32_t n, uint32_t dim)
 {
-	for (uint32_t c = 0; c < dim; c += 16) {
+	for (uint32_t c = 0; c + 16 <= dim; c += 16) {
 		if (type == HEARTH_TYPE_F16)
 			add_channels(out, p, n_q, v, HEARTH_TYPE_F16, n, dim, c);
 		else if (type == HEARTH_TYPE_F32)
@@ -139,6 +169,10 @@ HK_INLINE void add_type(float *const out[], const float *const p[], const int n_
 		else
 			add_channels(out, p, n_q, v, HEARTH_TYPE_Q8_0, n, dim, c);
 	}
+	if (dim % 16 && type == HEARTH_TYPE_F16)
+		add_half(out, p, n_q, v, HEARTH_TYPE_F16, n, dim);
+	else if (dim % 16)
+		add_half(out, p, n_q, v, HEARTH_TYPE_F32, n, dim);
 }
 
 void hk_weighted_add_avx2(float *const out[], const float *const p[], uint32_t n_q,
