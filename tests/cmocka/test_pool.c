@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "kernels/cpus.h"
+#include "kernels/float.h"
 #include "kernels/pool.h"
 
 #define TASKS	1000
@@ -69,6 +70,47 @@ static void test_every_task_once(void **state)
 	}
 	/* Runs that follow each other closely: no task leaks into the next. */
 	check_counts(4, 5, 20000);
+}
+
+struct rows {
+	uint32_t rows, grain;
+	atomic_int seen[TASKS];
+	atomic_int wrong;
+};
+
+static void count_rows(void *arg, uint32_t first, uint32_t last, unsigned int worker)
+{
+	struct rows *r = arg;
+
+	if (first >= last || last > r->rows || first % r->grain ||
+	    (last % r->grain && last != r->rows)) {
+		atomic_fetch_add(&r->wrong, 1);
+		return;
+	}
+	for (uint32_t i = first; i < last; i++)
+		atomic_fetch_add(&r->seen[i], 1);
+}
+
+/* Pieces begin at whole grains, and none is empty. */
+static void test_every_row_once(void **state)
+{
+	static const uint32_t counts[] = { 0, 1, 7, 16, 95, 96, 97, 640, TASKS };
+	static const uint32_t grains[] = { 1, 3, 16, 2 * TASKS };
+
+	for (unsigned int threads = 1; threads <= 5; threads++) {
+		struct hk_pool *pool = hk_pool_create(threads);
+
+		assert_non_null(pool);
+		for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]) * 4; i++) {
+			struct rows r = { .rows = counts[i / 4], .grain = grains[i % 4] };
+
+			hk_for_rows(pool, count_rows, &r, r.rows, r.grain);
+			assert_int_equal(r.wrong, 0);
+			for (uint32_t k = 0; k < TASKS; k++)
+				assert_int_equal(r.seen[k], k < r.rows);
+		}
+		hk_pool_destroy(pool);
+	}
 }
 
 static void test_bounds(void **state)
@@ -346,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_task_once),
+		cmocka_unit_test(test_every_row_once),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_null_pool),
 		cmocka_unit_test(test_runs_in_parallel),
