@@ -78,8 +78,9 @@ int role_client(int argc, char **argv)
 	if (hearth_llm_open(argv[2], dev, &opts, &llm))
 		return failed(argv[2]);
 	hearth_llm_get_info(llm, &info);
-	printf("open %llu %llu\n", (unsigned long long)(now_ns() - start),
-	       (unsigned long long)(info.state_bytes + info.activation_bytes));
+	printf("open %llu %llu %llu\n", (unsigned long long)(now_ns() - start),
+	       (unsigned long long)(info.state_bytes + info.activation_bytes),
+	       (unsigned long long)(info.state_used_bytes + info.activation_bytes));
 	obey(llm, info.n_vocab);
 	hearth_llm_close(llm);
 	hearth_device_close(dev);

@@ -95,23 +95,30 @@ static struct hearth_model_info weights(struct scene *s)
 	return info;
 }
 
+/*
+ * The KV cache and the activations of a client: as large as the cache may become,
+ * which is what the driver counts, and as far as there is memory for it yet.
+ */
+struct own {
+	unsigned long long all, used;
+};
+
 /* Starts a client; ns that opening took and bytes that are its own, or -1. */
 static int open_client(struct scene *s, struct child *c, const char *path, unsigned int n_ctx,
-		       uint64_t *ns, uint64_t *own)
+		       uint64_t *ns, struct own *own)
 {
 	char context[16];
 	char *argv[] = { "client", (char *)s->device, (char *)path, context, NULL };
-	unsigned long long a, b;
 	const char *answer;
+	unsigned long long a;
 
 	snprintf(context, sizeof(context), "%u", n_ctx);
 	if (child_start(c, argv))
 		return fail("client", "cannot start");
 	answer = child_ask(c, NULL, ANSWER_SECONDS);
-	if (!answer || sscanf(answer, "open %llu %llu", &a, &b) != 2)
+	if (!answer || sscanf(answer, "open %llu %llu %llu", &a, &own->all, &own->used) != 3)
 		return fail("open", answer);
 	*ns = a;
-	*own = b;
 	return 0;
 }
 
@@ -165,7 +172,8 @@ static int share(struct scene *s)
 	drop_caches();
 	base = before = used_bytes();
 	for (unsigned int i = 0; i < s->clients; i++) {
-		uint64_t ns, own, prompt_ns, used, tables = npu_table_bytes();
+		uint64_t ns, prompt_ns, used, tables = npu_table_bytes();
+		struct own own;
 		struct books b;
 
 		if (open_client(s, &s->client[i], s->model, s->context, &ns, &own) ||
@@ -173,11 +181,11 @@ static int share(struct scene *s)
 			return 1;
 		b = read_books(&s->client[i], tables);
 		used = used_bytes();
-		own_sum += own;
-		say("{\"share\": %u, \"open_ns\": %llu, \"prompt_ns\": %llu, \"own\": %llu, \"added\": %llu, "
+		own_sum += own.used;
+		say("{\"share\": %u, \"open_ns\": %llu, \"prompt_ns\": %llu, \"own\": %llu, \"own_used\": %llu, \"added\": %llu, "
 		    "\"anon\": %llu, \"page_tables\": %llu, \"driver\": %llu, \"npu_tables\": %llu, "
 		    "\"added_used\": %lld, \"digest\": \"%s\"}", i, (unsigned long long)ns,
-		    (unsigned long long)prompt_ns, (unsigned long long)own,
+		    (unsigned long long)prompt_ns, own.all, own.used,
 		    b.anon + b.page_tables + b.driver + b.npu_tables, b.anon, b.page_tables, b.driver,
 		    b.npu_tables, (long long)(used - before), s->digest[i]);
 		before = used;
@@ -194,7 +202,8 @@ static int share(struct scene *s)
 static int opens(struct scene *s)
 {
 	struct child c;
-	uint64_t big, small, own, bytes;
+	uint64_t big, small, bytes;
+	struct own own;
 
 	watch_mark("open, large and small");
 	read_file(s->small, &bytes);
@@ -434,7 +443,8 @@ static uint64_t foreground_bytes(struct scene *s)
 static int foreground(struct scene *s)
 {
 	struct child app, small;
-	uint64_t ns, own, bytes;
+	uint64_t ns, bytes;
+	struct own own;
 	struct faults f;
 	int ret;
 
