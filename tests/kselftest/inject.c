@@ -361,19 +361,34 @@ static int begin_anew(struct npu_ctx *ctx)
 	return ret ? ret : fd;
 }
 
+/*
+ * Takes the device from under a job; @status: what its fence says. As a file, because
+ * the ioctls of a device that is gone say ENODEV to all.
+ */
+static int lose_under_job(struct npu_ctx *ctx, int fd, int *status)
+{
+	int fence, ret = start_long_job(ctx);
+
+	if (ret)
+		return ret;
+	fence = npu_syncobj_export(fd, ctx->syncobj);
+	if (fence < 0)
+		return fence;
+	ret = npu_inject("surprise-removal");
+	if (!ret)
+		*status = npu_sync_file_wait(fence, 20000);
+	close(fence);
+	return ret;
+}
+
 /* The tests below lose the device for good, and bind it anew. */
 TEST_F(inject, surprise_removal)
 {
 	struct npu_ctx *ctx = &self->ctx;
-	int fd = self->fd, fence;
+	int fd = self->fd, status;
 
-	ASSERT_EQ(start_long_job(ctx), 0);
-	/* A file, because the ioctls of a device that is gone say ENODEV to all. */
-	fence = npu_syncobj_export(fd, ctx->syncobj);
-	ASSERT_GE(fence, 0);
-	ASSERT_EQ(npu_inject("surprise-removal"), 0);
-	EXPECT_EQ(npu_sync_file_wait(fence, 20000), -ENODEV);
-	close(fence);
+	ASSERT_EQ(lose_under_job(ctx, fd, &status), 0);
+	EXPECT_EQ(status, -ENODEV);
 	EXPECT_EQ(npu_submit(fd, ctx->queue, ctx->stream_va, 8, NULL, 0), -ENODEV);
 	EXPECT_LT(npu_vm_create(fd), 0);
 	/* What the CPU has mapped stays memory. */
@@ -392,16 +407,12 @@ TEST_F(inject, surprise_removal)
 TEST_F(inject, surprise_removal_of_a_patient_job)
 {
 	struct npu_ctx *ctx = &self->ctx;
-	int fd = self->fd, fence;
+	int fd = self->fd, status;
 
 	npu_ctx_fini(ctx);
 	ASSERT_EQ(rig_ctx_init(ctx, fd, PATIENCE), 0);
-	ASSERT_EQ(start_long_job(ctx), 0);
-	fence = npu_syncobj_export(fd, ctx->syncobj);
-	ASSERT_GE(fence, 0);
-	ASSERT_EQ(npu_inject("surprise-removal"), 0);
-	EXPECT_EQ(npu_sync_file_wait(fence, 20000), -ENODEV);
-	close(fence);
+	ASSERT_EQ(lose_under_job(ctx, fd, &status), 0);
+	EXPECT_EQ(status, -ENODEV);
 
 	npu_ctx_fini(ctx);
 	close(fd);
