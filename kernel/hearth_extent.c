@@ -62,10 +62,6 @@ static void hearth_extent_displace(struct hearth_store *store, u32 index)
 {
 	struct sg_table *sgt = &store->extents[index].sgt;
 
-	if (store->ops->release) {
-		store->ops->release(store, index);
-		return;
-	}
 	dma_unmap_sgtable(store->hdev->base.dev, sgt, store->ops->dir, 0);
 	sg_free_table(sgt);
 }
@@ -142,10 +138,15 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 	ret = hearth_store_charge(store->hdev, store, (u64)count << PAGE_SHIFT);
 	if (ret)
 		return ret;
+	if (store->ops->take) {
+		ret = store->ops->take(store, index);
+		if (ret)
+			goto err_uncharge;
+	}
 	ret = store->ops->read(store, index, pages, count, ra);
 	if (ret) {
 		ret = hearth_store_check_stale(store) ? -ESTALE : ret;
-		goto err_uncharge;
+		goto err_give;
 	}
 
 	/* What was read before the change and what was read after it do not mix. */
@@ -171,6 +172,9 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 
 err_put:
 	hearth_pages_put(pages, count);
+err_give:
+	if (store->ops->give)
+		store->ops->give(store, index);
 err_uncharge:
 	hearth_budget_uncharge(store->hdev, &store->keep.charge, (u64)count << PAGE_SHIFT);
 	return ret;
@@ -196,10 +200,12 @@ void hearth_extent_unload(struct hearth_store *store, u32 index)
 {
 	struct hearth_mm *mm = &store->hdev->mm;
 
-	if (store->ops->release)
-		store->ops->release(store, index);
-	else
+	if (store->ops->give) {
+		hearth_extent_displace(store, index);
+		store->ops->give(store, index);
+	} else {
 		hearth_extent_release_pages(store, index);
+	}
 	hearth_budget_uncharge(store->hdev, &store->keep.charge,
 			       hearth_extent_bytes(store, index));
 

@@ -38,9 +38,10 @@ struct hearth_region {
 int hearth_region_init(struct hearth_device *hdev);
 u64 hearth_region_free_bytes(struct hearth_device *hdev);
 
-/* &hearth_store_ops.place, &hearth_store_ops.release */
+/* &hearth_store_ops.take, &hearth_store_ops.place, &hearth_store_ops.give */
+int hearth_region_take(struct hearth_store *store, u32 index);
 int hearth_region_place(struct hearth_store *store, u32 index, struct page **pages,
 			unsigned int count);
-void hearth_region_release(struct hearth_store *store, u32 index);
+void hearth_region_give(struct hearth_store *store, u32 index);
 
 #endif /* __HEARTH_REGION_H__ */

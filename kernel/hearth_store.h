@@ -83,7 +83,10 @@ struct hearth_extent {
 	/** @leaf_dma: Its bus address. */
 	dma_addr_t leaf_dma;
 
-	/** @block_dma: Where the pages are a block of the region: its address for the pool. */
+	/** @block: Where the pages are a block of the region. */
+	struct page *block;
+
+	/** @block_dma: The block's address for the pool. */
 	dma_addr_t block_dma;
 
 	/** @entry: What leads to it in level 2, or zero; hearth_store.lock, as what follows. */
@@ -117,14 +120,21 @@ struct hearth_store_ops {
 		    unsigned int count, struct file_ra_state *ra);
 
 	/**
-	 * @place: Fill the extent's table with memory mapped for the device that
-	 * has a copy of @pages, which are let go then. NULL: the pages themselves.
+	 * @take: Memory that the extent will live in. Before the pages are read:
+	 * they may lie in what it is taken of, and cannot go while they are held.
+	 * NULL: the extent is the pages themselves.
+	 */
+	int (*take)(struct hearth_store *store, u32 index);
+
+	/**
+	 * @place: Copy @pages, which are let go then, to what was taken, and fill
+	 * the extent's table with that, mapped for the device.
 	 */
 	int (*place)(struct hearth_store *store, u32 index, struct page **pages,
 		     unsigned int count);
 
-	/** @release: The reverse of @place. */
-	void (*release)(struct hearth_store *store, u32 index);
+	/** @give: The reverse of @take, once it is not mapped. */
+	void (*give)(struct hearth_store *store, u32 index);
 
 	/** @cached: Bytes of it, at most, that are in memory and not held by us; or NULL. */
 	u64 (*cached)(struct hearth_store *store);

@@ -11,6 +11,7 @@
  * CPU writes it through its cache, which is cleaned then, so the NPU needs no
  * snooping.
  */
+#include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -27,6 +28,10 @@
 
 /* As for extents of files: rather none than that others are killed for it. */
 #define HEARTH_REGION_GFP	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
+/* How often, and how far apart, a block is asked for again that has room but is not had. */
+#define HEARTH_REGION_LOOKS	5
+#define HEARTH_REGION_MS	20
 
 static unsigned int weights_region_mb;
 module_param(weights_region_mb, uint, 0444);
@@ -137,23 +142,42 @@ static struct page *hearth_region_try(struct hearth_region *region, dma_addr_t *
 	return block;
 }
 
-/* Others may take what was dropped for us; but not for ever. */
-static struct page *hearth_region_take(struct hearth_store *store, dma_addr_t *dma)
+/*
+ * There is room, but what others keep there could not be moved: a page under I/O or that
+ * somebody holds. That passes, mostly, and nobody's weights need to go for it.
+ */
+static bool hearth_region_wait(struct hearth_store *store, unsigned int look)
 {
-	struct page *block;
+	if (look >= HEARTH_REGION_LOOKS || READ_ONCE(store->closing) ||
+	    hearth_region_free_bytes(store->hdev) < HEARTH_EXTENT_BYTES)
+		return false;
+	msleep(HEARTH_REGION_MS);
+	return true;
+}
+
+/* Others may take what was dropped for us; but not for ever. */
+int hearth_region_take(struct hearth_store *store, u32 index)
+{
+	struct hearth_extent *extent = &store->extents[index];
 	unsigned int round;
 
 	for (round = 0; round < HEARTH_CHARGE_ROUNDS; round++) {
-		block = hearth_region_try(&store->hdev->region, dma);
-		if (block || !hearth_reclaim_region(store))
-			return block;
+		extent->block = hearth_region_try(&store->hdev->region, &extent->block_dma);
+		if (extent->block)
+			return 0;
+		if (!hearth_region_wait(store, round) && !hearth_reclaim_region(store))
+			break;
 	}
-	return NULL;
+	return -ENOMEM;
 }
 
-static void hearth_region_put(struct hearth_region *region, struct page *block, dma_addr_t dma)
+void hearth_region_give(struct hearth_store *store, u32 index)
 {
-	hearth_region_free(region, block, dma);
+	struct hearth_extent *extent = &store->extents[index];
+	struct hearth_region *region = &store->hdev->region;
+
+	hearth_region_free(region, extent->block, extent->block_dma);
+	extent->block = NULL;
 	atomic64_sub(HEARTH_EXTENT_BYTES, &region->used);
 }
 
@@ -173,47 +197,29 @@ int hearth_region_place(struct hearth_store *store, u32 index, struct page **pag
 			unsigned int count)
 {
 	struct hearth_extent *extent = &store->extents[index];
-	struct hearth_device *hdev = store->hdev;
+	struct device *dev = store->hdev->base.dev;
 	size_t bytes = (size_t)count << PAGE_SHIFT;
 	struct sg_table *sgt = &extent->sgt;
-	struct page *block;
 	int ret;
 
 	ret = sg_alloc_table(sgt, 1, HEARTH_REGION_GFP);
 	if (ret)
 		return ret;
-	block = hearth_region_take(store, &extent->block_dma);
-	if (!block) {
-		ret = -ENOMEM;
-		goto err_free;
-	}
-	hearth_region_copy(page_address(block), pages, count);
+	hearth_region_copy(page_address(extent->block), pages, count);
 
 	/* What is behind the end of the file belongs to somebody else: not mapped. */
-	sg_set_page(sgt->sgl, block, bytes, 0);
-	ret = dma_map_sgtable(hdev->base.dev, sgt, DMA_TO_DEVICE, 0);
+	sg_set_page(sgt->sgl, extent->block, bytes, 0);
+	ret = dma_map_sgtable(dev, sgt, DMA_TO_DEVICE, 0);
 	if (ret)
-		goto err_put;
+		goto err_free;
 	ret = hearth_sg_check(sgt, bytes);
 	if (ret)
 		goto err_unmap;
 	return 0;
 
 err_unmap:
-	dma_unmap_sgtable(hdev->base.dev, sgt, DMA_TO_DEVICE, 0);
-err_put:
-	hearth_region_put(&hdev->region, block, extent->block_dma);
+	dma_unmap_sgtable(dev, sgt, DMA_TO_DEVICE, 0);
 err_free:
 	sg_free_table(sgt);
 	return ret;
-}
-
-void hearth_region_release(struct hearth_store *store, u32 index)
-{
-	struct hearth_extent *extent = &store->extents[index];
-	struct page *block = sg_page(extent->sgt.sgl);
-
-	dma_unmap_sgtable(store->hdev->base.dev, &extent->sgt, DMA_TO_DEVICE, 0);
-	hearth_region_put(&store->hdev->region, block, extent->block_dma);
-	sg_free_table(&extent->sgt);
 }

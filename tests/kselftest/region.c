@@ -118,6 +118,46 @@ TEST_F(region, full)
 	weights_close(&other);
 }
 
+/* Touches memory until what is asked for next comes out of the region; how many bytes. */
+static size_t hog_all_but_the_region(uint8_t *hog, size_t bytes)
+{
+	const int64_t all = npu_number("/proc/meminfo", "CmaFree");
+	size_t at;
+
+	for (at = 0; at + WEIGHTS_EXTENT <= bytes; at += WEIGHTS_EXTENT) {
+		if (npu_number("/proc/meminfo", "CmaFree") < all - 2 * (int64_t)WEIGHTS_EXTENT)
+			break;
+		memset(hog + at, 1, WEIGHTS_EXTENT);
+	}
+	return at;
+}
+
+/*
+ * The page cache has the file where its blocks shall be. A page that is held to be
+ * copied cannot be moved, so the block is there before the pages are.
+ */
+TEST_F(region, the_file_is_in_it)
+{
+	const size_t bytes = npu_number("/proc/meminfo", "MemFree");
+	struct weights other;
+	uint8_t *hog;
+
+	if (!rig_boot_is("dt-region"))
+		SKIP("the region is no part of the page cache's memory");
+	hog = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	ASSERT_NE(hog, MAP_FAILED);
+	ASSERT_EQ(weights_evict(BYTES), 0);
+	EXPECT_LT(hog_all_but_the_region(hog, bytes) + WEIGHTS_EXTENT, bytes);
+	ASSERT_EQ(weights_write(OTHER, self->bytes, SEED + 1), 0);
+	munmap(hog, bytes);
+
+	ASSERT_EQ(weights_open(&other, OTHER), 0);
+	EXPECT_EQ(weights_probe(&other, SEED + 1), 0);
+	EXPECT_EQ(npu_debugfs("objects", "region_used"), self->bytes);
+	weights_close(&other);
+}
+
 /* What a job uses stays: then there is no memory for the other one. */
 TEST_F(region, full_and_in_use)
 {
