@@ -177,18 +177,17 @@ TEST_F(fdinfo, two_clients)
 
 TEST_F(fdinfo, shared_memory)
 {
-	struct drm_prime_handle args = { .flags = DRM_CLOEXEC | DRM_RDWR };
-	int bo = npu_bo_create(self->fd, SIZE, 0), other = npu_open();
+	int bo = npu_bo_create(self->fd, SIZE, 0), other = npu_open(), dma_buf;
 
 	ASSERT_GT(bo, 0);
 	ASSERT_GE(other, 0);
 	EXPECT_EQ(npu_fdinfo(self->fd, "drm-shared-memory"), 0);
-	args.handle = bo;
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args), 0);
-	ASSERT_EQ(npu_ioctl(other, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args), 0);
+	dma_buf = npu_export(self->fd, bo, DRM_CLOEXEC | DRM_RDWR);
+	ASSERT_GE(dma_buf, 0);
+	ASSERT_GT(npu_import(other, dma_buf), 0);
 	EXPECT_EQ(npu_fdinfo(self->fd, "drm-shared-memory"), (int64_t)SIZE);
 	EXPECT_EQ(npu_fdinfo(other, "drm-shared-memory"), (int64_t)SIZE);
-	close(args.fd);
+	close(dma_buf);
 	close(other);
 }
 

@@ -323,14 +323,13 @@ static int admit_call(struct fuzz *f, int fd)
 /* Between files, by PRIME. */
 static int prime_call(struct fuzz *f, int fd)
 {
-	struct drm_prime_handle args = { .handle = id(f), .flags = DRM_CLOEXEC | DRM_RDWR };
-	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
+	int dma_buf = npu_export(fd, id(f), DRM_CLOEXEC | DRM_RDWR), ret;
 
-	if (ret)
-		return ret;
-	ret = npu_ioctl(f->fds[next(f) % FILES], DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
-	close(args.fd);
-	return ret;
+	if (dma_buf < 0)
+		return dma_buf;
+	ret = npu_import(f->fds[next(f) % FILES], dma_buf);
+	close(dma_buf);
+	return ret < 0 ? ret : 0;
 }
 
 /* Any number, any size, any bytes. */

@@ -243,20 +243,19 @@ TEST_F_TIMEOUT(no_memory, submit, 300)
 
 static int export_and_import(struct fixture_no_memory *self)
 {
-	struct drm_prime_handle args = { .handle = self->bo, .flags = DRM_CLOEXEC, .fd = -1 };
-	int other = npu_open(), ret, fd;
+	int other = npu_open(), ret;
 
 	if (other < 0)
 		return other == -ENOENT ? -ENOMEM : other;
-	ret = npu_ioctl(self->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
-	fd = args.fd;
-	if (!ret) {
-		args = (struct drm_prime_handle){ .fd = fd };
-		ret = npu_ioctl(other, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
-		close(fd);
+	ret = npu_export(self->fd, self->bo, DRM_CLOEXEC);
+	if (ret >= 0) {
+		int dma_buf = ret;
+
+		ret = npu_import(other, dma_buf);
+		close(dma_buf);
 	}
 	close(other);
-	return ret;
+	return ret < 0 ? ret : 0;
 }
 
 TEST_F_TIMEOUT(no_memory, prime, 300)

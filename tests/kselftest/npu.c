@@ -35,7 +35,7 @@ static bool is_hearth(int fd)
 	return !npu_ioctl(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, "hearth");
 }
 
-int npu_path(char *path, size_t bytes)
+static int open_nth(char *path, size_t bytes, int n)
 {
 	static const char *const nodes[] = { "/dev/accel/accel%d", "/dev/dri/renderD%d" };
 	int i, fd;
@@ -45,24 +45,33 @@ int npu_path(char *path, size_t bytes)
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (is_hearth(fd)) {
-			close(fd);
-			return 0;
-		}
+		if (is_hearth(fd) && !n--)
+			return fd;
 		close(fd);
 	}
 	return -ENOENT;
 }
 
+int npu_path(char *path, size_t bytes)
+{
+	int fd = open_nth(path, bytes, 0);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
 int npu_open(void)
 {
-	char path[64];
-	int ret = npu_path(path, sizeof(path));
+	return npu_open_nth(0);
+}
 
-	if (ret)
-		return ret;
-	ret = open(path, O_RDWR | O_CLOEXEC);
-	return ret < 0 ? -errno : ret;
+int npu_open_nth(int n)
+{
+	char path[64];
+
+	return open_nth(path, sizeof(path), n);
 }
 
 int npu_vm_create(int fd)
@@ -101,6 +110,22 @@ int npu_bo_close(int fd, uint32_t handle)
 	struct drm_gem_close args = { .handle = handle };
 
 	return npu_ioctl(fd, DRM_IOCTL_GEM_CLOSE, &args);
+}
+
+int npu_export(int fd, uint32_t handle, uint32_t flags)
+{
+	struct drm_prime_handle args = { .handle = handle, .flags = flags, .fd = -1 };
+	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
+
+	return ret ? ret : args.fd;
+}
+
+int npu_import(int fd, int dma_buf)
+{
+	struct drm_prime_handle args = { .fd = dma_buf };
+	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
+
+	return ret ? ret : (int)args.handle;
 }
 
 void *npu_bo_map(int fd, uint32_t handle, uint64_t size)

@@ -26,6 +26,8 @@
 
 /* Opens the NPU: an accel node, else a render node. -ENOENT if there is none. */
 int npu_open(void);
+/* The same for the NPU that has @n others before it. */
+int npu_open_nth(int n);
 /* Path of the node that npu_open() opens, for processes that open it anew. */
 int npu_path(char *path, size_t bytes);
 
@@ -38,6 +40,11 @@ int npu_vm_state(int fd, uint32_t vm);
 
 int npu_bo_create(int fd, uint64_t size, uint32_t flags);
 int npu_bo_close(int fd, uint32_t handle);
+
+/* A dma-buf of a buffer, with DRM_CLOEXEC and DRM_RDWR as @flags; its descriptor. */
+int npu_export(int fd, uint32_t handle, uint32_t flags);
+/* The handle of a dma-buf. */
+int npu_import(int fd, int dma_buf);
 /* The address, or MAP_FAILED with errno. */
 void *npu_bo_map(int fd, uint32_t handle, uint64_t size);
 

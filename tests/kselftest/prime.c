@@ -37,22 +37,6 @@ FIXTURE_TEARDOWN(prime)
 	close(self->fd);
 }
 
-static int export_bo(int fd, uint32_t handle, uint32_t flags)
-{
-	struct drm_prime_handle args = { .handle = handle, .flags = flags, .fd = -1 };
-	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
-
-	return ret ? ret : args.fd;
-}
-
-static int import_fd(int fd, int dma_buf)
-{
-	struct drm_prime_handle args = { .fd = dma_buf };
-	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
-
-	return ret ? ret : (int)args.handle;
-}
-
 static int copy(struct npu_ctx *ctx, uint64_t dst, uint64_t src, uint32_t bytes)
 {
 	return npu_ctx_run(ctx, npu_cmd_copy(ctx->stream, dst, src, bytes), WAIT);
@@ -80,23 +64,23 @@ static int udmabuf(size_t size, int *memfd)
 
 TEST_F(prime, own_buffer_comes_home)
 {
-	int dma_buf = export_bo(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
+	int dma_buf = npu_export(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
 
 	ASSERT_GE(dma_buf, 0);
-	EXPECT_EQ(import_fd(self->fd, dma_buf), self->bo);
+	EXPECT_EQ(npu_import(self->fd, dma_buf), self->bo);
 	EXPECT_EQ(lseek(dma_buf, 0, SEEK_END), (off_t)SIZE);
 	close(dma_buf);
 }
 
 TEST_F(prime, other_file_shares_memory)
 {
-	int dma_buf = export_bo(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
+	int dma_buf = npu_export(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
 	int other = npu_open(), bo;
 	uint8_t *p, *q;
 
 	ASSERT_GE(dma_buf, 0);
 	ASSERT_GE(other, 0);
-	bo = import_fd(other, dma_buf);
+	bo = npu_import(other, dma_buf);
 	ASSERT_GT(bo, 0);
 	p = npu_bo_map(self->fd, self->bo, SIZE);
 	q = npu_bo_map(other, bo, SIZE);
@@ -118,14 +102,14 @@ TEST_F(prime, other_file_shares_memory)
 /* Two clients, one buffer: what one's device work writes, the other's reads. */
 TEST_F(prime, two_clients_on_the_device)
 {
-	int dma_buf = export_bo(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
+	int dma_buf = npu_export(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
 	int other = npu_open(), bo;
 	struct npu_ctx ctx;
 
 	ASSERT_GE(dma_buf, 0);
 	ASSERT_GE(other, 0);
 	ASSERT_EQ(npu_ctx_init(&ctx, other, DRM_HEARTH_QUEUE_NORMAL), 0);
-	bo = import_fd(other, dma_buf);
+	bo = npu_import(other, dma_buf);
 	ASSERT_GT(bo, 0);
 	ASSERT_EQ(npu_map(self->fd, self->ctx.vm, self->bo, 0, VA, SIZE, 0), 0);
 	ASSERT_EQ(npu_map(other, ctx.vm, bo, 0, 2 * VA, SIZE, DRM_HEARTH_BIND_READONLY), 0);
@@ -141,7 +125,7 @@ TEST_F(prime, two_clients_on_the_device)
 
 TEST_F(prime, cpu_maps_the_dma_buf)
 {
-	int dma_buf = export_bo(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
+	int dma_buf = npu_export(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
 	struct dma_buf_sync sync = { .flags = DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW };
 	uint8_t *p, *q;
 
@@ -167,7 +151,7 @@ TEST_F(prime, cpu_maps_the_dma_buf)
 
 TEST_F(prime, read_only_dma_buf)
 {
-	int dma_buf = export_bo(self->fd, self->bo, DRM_CLOEXEC);
+	int dma_buf = npu_export(self->fd, self->bo, DRM_CLOEXEC);
 
 	ASSERT_GE(dma_buf, 0);
 	EXPECT_EQ(mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dma_buf, 0), MAP_FAILED);
@@ -178,7 +162,7 @@ TEST_F(prime, read_only_dma_buf)
 TEST_F(prime, no_mmap_holds_for_the_dma_buf)
 {
 	int bo = npu_bo_create(self->fd, SIZE, DRM_HEARTH_BO_NO_MMAP);
-	int dma_buf = export_bo(self->fd, bo, DRM_CLOEXEC | DRM_RDWR);
+	int dma_buf = npu_export(self->fd, bo, DRM_CLOEXEC | DRM_RDWR);
 
 	ASSERT_GE(dma_buf, 0);
 	EXPECT_EQ(mmap(NULL, SIZE, PROT_READ, MAP_SHARED, dma_buf, 0), MAP_FAILED);
@@ -194,13 +178,13 @@ TEST_F(prime, dma_buf_outlives_the_file)
 
 	ASSERT_GE(fd, 0);
 	bo = npu_bo_create(fd, SIZE, 0);
-	dma_buf = export_bo(fd, bo, DRM_CLOEXEC | DRM_RDWR);
+	dma_buf = npu_export(fd, bo, DRM_CLOEXEC | DRM_RDWR);
 	ASSERT_GE(dma_buf, 0);
 	close(fd);
 	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dma_buf, 0);
 	ASSERT_NE(p, MAP_FAILED);
 	p[0] = 1;
-	bo = import_fd(self->fd, dma_buf);
+	bo = npu_import(self->fd, dma_buf);
 	ASSERT_GT(bo, 0);
 	close(dma_buf);
 	EXPECT_EQ(p[0], 1);
@@ -220,9 +204,9 @@ TEST_F(prime, foreign_buffer)
 	ASSERT_NE(p, MAP_FAILED);
 	memset(p, 0x3c, 64);
 
-	bo = import_fd(self->fd, dma_buf);
+	bo = npu_import(self->fd, dma_buf);
 	ASSERT_GT(bo, 0);
-	EXPECT_EQ(import_fd(self->fd, dma_buf), bo);
+	EXPECT_EQ(npu_import(self->fd, dma_buf), bo);
 	ASSERT_EQ(npu_map(self->fd, self->ctx.vm, bo, 0, VA, SIZE, 0), 0);
 	EXPECT_EQ(copy(&self->ctx, VA + 64, VA, 64), 0);
 	EXPECT_EQ(p[127], 0x3c);
@@ -245,7 +229,7 @@ TEST_F(prime, foreign_buffer_read_only)
 	p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, memfd, 0);
 	ASSERT_NE(p, MAP_FAILED);
 	memset(p, 0x5e, 64);
-	bo = import_fd(self->fd, dma_buf);
+	bo = npu_import(self->fd, dma_buf);
 	ASSERT_GT(bo, 0);
 	ASSERT_EQ(npu_map(self->fd, self->ctx.vm, bo, 0, VA, SIZE, DRM_HEARTH_BIND_READONLY), 0);
 	EXPECT_EQ(copy(&self->ctx, self->ctx.stream_va + 4096, VA, 64), 0);
@@ -267,7 +251,7 @@ TEST_F(prime, foreign_buffer_is_mapped_by_its_owner)
 	if (dma_buf == -ENOENT)
 		SKIP("no udmabuf");
 	ASSERT_GE(dma_buf, 0);
-	bo = import_fd(self->fd, dma_buf);
+	bo = npu_import(self->fd, dma_buf);
 	ASSERT_GT(bo, 0);
 	args.handle = bo;
 	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_BO_MMAP_OFFSET, &args), -EINVAL);
@@ -303,9 +287,9 @@ TEST_F(prime, heap_buffer)
 	sync.flags = DMA_BUF_SYNC_END | DMA_BUF_SYNC_RW;
 	ASSERT_EQ(ioctl(dma_buf, DMA_BUF_IOCTL_SYNC, &sync), 0);
 
-	bo = import_fd(self->fd, dma_buf);
+	bo = npu_import(self->fd, dma_buf);
 	ASSERT_GT(bo, 0);
-	EXPECT_EQ(import_fd(self->fd, dma_buf), bo);
+	EXPECT_EQ(npu_import(self->fd, dma_buf), bo);
 	ASSERT_EQ(npu_map(self->fd, self->ctx.vm, bo, 0, VA, SIZE, 0), 0);
 	/* From its first page to its last. */
 	EXPECT_EQ(copy(&self->ctx, VA + SIZE - 64, VA, 64), 0);
@@ -326,10 +310,10 @@ TEST_F(prime, not_a_dma_buf)
 	int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	ASSERT_GE(file, 0);
-	EXPECT_EQ(import_fd(self->fd, file), -EINVAL);
-	EXPECT_EQ(import_fd(self->fd, -1), -EBADF);
-	EXPECT_EQ(export_bo(self->fd, 0, DRM_CLOEXEC), -ENOENT);
-	EXPECT_EQ(export_bo(self->fd, self->bo + 1000, DRM_CLOEXEC), -ENOENT);
+	EXPECT_EQ(npu_import(self->fd, file), -EINVAL);
+	EXPECT_EQ(npu_import(self->fd, -1), -EBADF);
+	EXPECT_EQ(npu_export(self->fd, 0, DRM_CLOEXEC), -ENOENT);
+	EXPECT_EQ(npu_export(self->fd, self->bo + 1000, DRM_CLOEXEC), -ENOENT);
 }
 
 TEST_F(prime, nothing_is_left)
@@ -346,10 +330,10 @@ TEST_F(prime, nothing_is_left)
 	ASSERT_GE(dma_buf, 0);
 	fd = npu_open();
 	ASSERT_GE(fd, 0);
-	bo = import_fd(fd, dma_buf);
+	bo = npu_import(fd, dma_buf);
 	ASSERT_GT(bo, 0);
 	ASSERT_EQ(npu_map(fd, npu_vm_create(fd), bo, 0, VA, SIZE, 0), 0);
-	own = export_bo(fd, npu_bo_create(fd, SIZE, 0), DRM_CLOEXEC);
+	own = npu_export(fd, npu_bo_create(fd, SIZE, 0), DRM_CLOEXEC);
 	ASSERT_GE(own, 0);
 	EXPECT_EQ(npu_debugfs("objects", "bos"), bos + 2);
 	close(fd);

@@ -23,22 +23,6 @@ FIXTURE(share)
 	int sockets[2];
 };
 
-static int export_bo(int fd, uint32_t handle, uint32_t flags)
-{
-	struct drm_prime_handle args = { .handle = handle, .flags = flags, .fd = -1 };
-	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
-
-	return ret ? ret : args.fd;
-}
-
-static int import_fd(int fd, int dma_buf)
-{
-	struct drm_prime_handle args = { .fd = dma_buf };
-	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
-
-	return ret ? ret : (int)args.handle;
-}
-
 FIXTURE_SETUP(share)
 {
 	char path[64];
@@ -55,7 +39,7 @@ FIXTURE_SETUP(share)
 	ASSERT_EQ(weights_open(&self->w, PATH), 0);
 	ASSERT_EQ(weights_run(&self->w), 0);
 	ASSERT_TRUE(weights_are(&self->w, SEED));
-	self->dma_buf = export_bo(self->w.ctx.fd, self->w.bo, DRM_CLOEXEC);
+	self->dma_buf = npu_export(self->w.ctx.fd, self->w.bo, DRM_CLOEXEC);
 	ASSERT_GE(self->dma_buf, 0);
 	ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, self->sockets), 0);
 }
@@ -90,7 +74,7 @@ static int receive(struct npu_ctx *ctx, int dma_buf)
 	ret = npu_ctx_init(ctx, fd, DRM_HEARTH_QUEUE_NORMAL);
 	if (ret)
 		return ret;
-	bo = import_fd(fd, dma_buf);
+	bo = npu_import(fd, dma_buf);
 	if (bo < 0)
 		return bo;
 	ret = npu_map(fd, ctx->vm, bo, 0, WEIGHTS_VA, SIZE, DRM_HEARTH_BIND_READONLY);
@@ -108,7 +92,7 @@ static void let_go(struct npu_ctx *ctx)
 /* A buffer has one dma-buf: who asks for it again gets it as it is. */
 static bool again_is_read_only(int fd, uint32_t bo)
 {
-	int dma_buf = export_bo(fd, bo, DRM_CLOEXEC | DRM_RDWR);
+	int dma_buf = npu_export(fd, bo, DRM_CLOEXEC | DRM_RDWR);
 	bool ret = dma_buf >= 0 && (fcntl(dma_buf, F_GETFL) & O_ACCMODE) == O_RDONLY;
 
 	close(dma_buf);
@@ -119,7 +103,7 @@ TEST_F(share, is_read_only)
 {
 	int fresh = weights_bo(self->w.ctx.fd, self->w.file, 0, 0);
 
-	EXPECT_EQ(export_bo(self->w.ctx.fd, fresh, DRM_CLOEXEC | DRM_RDWR), -EACCES);
+	EXPECT_EQ(npu_export(self->w.ctx.fd, fresh, DRM_CLOEXEC | DRM_RDWR), -EACCES);
 	EXPECT_TRUE(again_is_read_only(self->w.ctx.fd, self->w.bo));
 	EXPECT_EQ(lseek(self->dma_buf, 0, SEEK_END), (off_t)PAGES);
 	EXPECT_EQ(mmap(NULL, NPU_PAGE, PROT_READ, MAP_SHARED, self->dma_buf, 0), MAP_FAILED);
@@ -135,8 +119,8 @@ TEST_F(share, state_is_private)
 	if (bo == -EOPNOTSUPP)
 		SKIP("a device that is not coherent has no state buffers");
 	ASSERT_GT(bo, 0);
-	EXPECT_EQ(export_bo(self->w.ctx.fd, bo, DRM_CLOEXEC), -EOPNOTSUPP);
-	EXPECT_EQ(export_bo(self->w.ctx.fd, bo, DRM_CLOEXEC | DRM_RDWR), -EOPNOTSUPP);
+	EXPECT_EQ(npu_export(self->w.ctx.fd, bo, DRM_CLOEXEC), -EOPNOTSUPP);
+	EXPECT_EQ(npu_export(self->w.ctx.fd, bo, DRM_CLOEXEC | DRM_RDWR), -EOPNOTSUPP);
 }
 
 TEST_F(share, comes_home_and_is_counted_once)
@@ -146,7 +130,7 @@ TEST_F(share, comes_home_and_is_counted_once)
 	struct npu_ctx ctx;
 	int bo;
 
-	EXPECT_EQ(import_fd(self->w.ctx.fd, self->dma_buf), (int)self->w.bo);
+	EXPECT_EQ(npu_import(self->w.ctx.fd, self->dma_buf), (int)self->w.bo);
 	ASSERT_EQ(npu_bo_close(self->w.ctx.fd, self->w.bo), 0);
 	ASSERT_EQ(keep_memory(self->w.ctx.fd, &before), 0);
 	bo = receive(&ctx, self->dma_buf);
@@ -169,12 +153,12 @@ TEST_F(share, nothing_beyond_the_range)
 	size_t n;
 
 	ASSERT_GT(part, 0);
-	dma_buf = export_bo(self->w.ctx.fd, part, DRM_CLOEXEC);
+	dma_buf = npu_export(self->w.ctx.fd, part, DRM_CLOEXEC);
 	ASSERT_GE(dma_buf, 0);
 	EXPECT_EQ(lseek(dma_buf, 0, SEEK_END), (off_t)EXT);
 	fd = npu_open();
 	ASSERT_EQ(npu_ctx_init(&ctx, fd, DRM_HEARTH_QUEUE_NORMAL), 0);
-	bo = import_fd(fd, dma_buf);
+	bo = npu_import(fd, dma_buf);
 	ASSERT_GT(bo, 0);
 	EXPECT_EQ(npu_map(fd, ctx.vm, bo, 0, WEIGHTS_VA, 2 * EXT, ro), -EINVAL);
 	EXPECT_EQ(npu_map(fd, ctx.vm, bo, EXT, WEIGHTS_VA, EXT, ro), -EINVAL);
@@ -228,7 +212,7 @@ static void export_and_wait(int socket)
 	struct weights w;
 
 	if (weights_open(&w, PATH) || weights_run(&w) ||
-	    rig_send_fd(socket, export_bo(w.ctx.fd, w.bo, DRM_CLOEXEC)))
+	    rig_send_fd(socket, npu_export(w.ctx.fd, w.bo, DRM_CLOEXEC)))
 		_exit(1);
 	for (;;)
 		pause();
@@ -304,7 +288,7 @@ TEST_F(share, a_device_that_would_write)
 
 	if (vgem < 0)
 		SKIP("no vgem");
-	EXPECT_EQ(import_fd(vgem, self->dma_buf), -EACCES);
+	EXPECT_EQ(npu_import(vgem, self->dma_buf), -EACCES);
 	EXPECT_GT(weights_stat("droppable"), 0);
 	ASSERT_EQ(weights_evict(SIZE), 0);
 	EXPECT_EQ(npu_debugfs("objects", "extents"), 0);
@@ -319,11 +303,11 @@ TEST_F(share, the_device_goes)
 	int fd, vm, bo;
 
 	ASSERT_EQ(rig_unbind(), 0);
-	EXPECT_EQ(import_fd(self->w.ctx.fd, self->dma_buf), -ENODEV);
+	EXPECT_EQ(npu_import(self->w.ctx.fd, self->dma_buf), -ENODEV);
 	ASSERT_EQ(rig_bind(), 0);
 	ASSERT_TRUE(RIG_UNTIL((fd = npu_open()) >= 0, 10));
 	vm = npu_vm_create(fd);
-	bo = import_fd(fd, self->dma_buf);
+	bo = npu_import(fd, self->dma_buf);
 	ASSERT_GT(bo, 0);
 	EXPECT_EQ(npu_map(fd, vm, bo, 0, WEIGHTS_VA, PAGES, 0), -EACCES);
 	EXPECT_EQ(npu_map(fd, vm, bo, 0, WEIGHTS_VA, PAGES, DRM_HEARTH_BIND_READONLY), gone);

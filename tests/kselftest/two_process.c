@@ -199,26 +199,24 @@ TEST_F(two, handles_are_private)
 
 static int pass_prime(int fd, uint32_t handle, int socket)
 {
-	struct drm_prime_handle args = { .handle = handle, .flags = DRM_CLOEXEC | DRM_RDWR };
-	int ret = npu_ioctl(fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args);
+	int dma_buf = npu_export(fd, handle, DRM_CLOEXEC | DRM_RDWR), ret;
 
-	if (!ret) {
-		ret = rig_send_fd(socket, args.fd);
-		close(args.fd);
-	}
+	if (dma_buf < 0)
+		return dma_buf;
+	ret = rig_send_fd(socket, dma_buf);
+	close(dma_buf);
 	return ret;
 }
 
 static int take_prime(int fd, int socket)
 {
-	struct drm_prime_handle args = { .fd = rig_receive_fd(socket) };
-	int ret;
+	int dma_buf = rig_receive_fd(socket), ret;
 
-	if (args.fd < 0)
-		return args.fd;
-	ret = npu_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
-	close(args.fd);
-	return ret ? ret : (int)args.handle;
+	if (dma_buf < 0)
+		return dma_buf;
+	ret = npu_import(fd, dma_buf);
+	close(dma_buf);
+	return ret;
 }
 
 static int pass_syncobj(int fd, uint32_t handle, int socket)

@@ -64,17 +64,13 @@ static int foreign(int fd)
 {
 	int dev = open("/dev/udmabuf", O_RDWR | O_CLOEXEC);
 	struct udmabuf_create create = { .size = SIZE };
-	struct drm_prime_handle args = { 0 };
-	int ret;
 
 	if (dev < 0)
 		return -ENOENT;
 	create.memfd = memfd_create("foreign", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (ftruncate(create.memfd, SIZE) || fcntl(create.memfd, F_ADD_SEALS, F_SEAL_SHRINK))
 		return -errno;
-	args.fd = ioctl(dev, UDMABUF_CREATE, &create);
-	ret = npu_ioctl(fd, DRM_IOCTL_PRIME_FD_TO_HANDLE, &args);
-	return ret ? ret : (int)args.handle;
+	return npu_import(fd, ioctl(dev, UDMABUF_CREATE, &create));
 }
 
 #define UNPLUG_OR_SKIP()                                                                 \
@@ -119,16 +115,16 @@ TEST_F(unplug, mappings_stay)
 
 TEST_F(unplug, dma_buf_stays)
 {
-	struct drm_prime_handle args = { .handle = self->bo, .flags = DRM_CLOEXEC | DRM_RDWR };
+	int dma_buf = npu_export(self->fd, self->bo, DRM_CLOEXEC | DRM_RDWR);
 	uint8_t *q;
 
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_PRIME_HANDLE_TO_FD, &args), 0);
+	ASSERT_GE(dma_buf, 0);
 	UNPLUG_OR_SKIP();
-	q = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, args.fd, 0);
+	q = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, dma_buf, 0);
 	ASSERT_NE(q, MAP_FAILED);
 	EXPECT_EQ(q[100], 0x6b);
 	munmap(q, SIZE);
-	close(args.fd);
+	close(dma_buf);
 }
 
 /* Binds that wait for a fence of the device, which ends as the device does. */

@@ -6,10 +6,13 @@ import subprocess
 
 import testbed
 
-# The bus that the NPU is plugged in; a device tree names it, so its place is fixed.
-PORT = ['-device', 'pcie-root-port,id=rp0,chassis=1,slot=1,addr=10']
 # The kernel's cryptography is not our test.
 CALM = 'cryptomgr.notests'
+
+
+def port(number):
+    """The bus that an NPU is plugged in; a device tree names it, so its place is fixed."""
+    return ['-device', f'pcie-root-port,id=rp{number},chassis={number + 1},slot={number + 1},addr={0x10 + number:x}']
 
 
 class Board:
