@@ -35,14 +35,16 @@ MAPPINGS = ['bo', 'evict', 'fault', 'fdinfo', 'file_bo', 'inject', 'lifetime', '
             'restore', 'share', 'stale', 'state', 'submit', 'two_process', 'unplug*', 'vm_bind']
 # Needs fault injection, which only the debug kernel has.
 DEBUG_ONLY = ['no_memory']
+TWO, TWO_NPUS = ['--second-npu'], ['second_device']
 # Weights in a region, and who has to do with weights.
 REGION = ['--driver-arg', 'weights_region_mb=16']
 IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
     # FAT has files without versions.
-    ('msi', [*VGEM, *FAT], ['*'], ['region', *DEBUG_ONLY]),
+    ('msi', [*VGEM, *FAT], ['*'], ['region', *TWO_NPUS, *DEBUG_ONLY]),
     ('msix', ['--stub-arg=--msix'], INTERRUPTS, []),
     ('iommu', IOMMU, MAPPINGS, []),
+    ('two', TWO, TWO_NPUS, []),
 ]
 # An arm64 machine as it is: interrupts by an ITS, no IOMMU, a render node. And one whose
 # NPU does not snoop and has a region in the device tree: what is mapped, where weights are.
@@ -357,11 +359,13 @@ def debug(ctx):
     kunit = [f for f in sorted(os.listdir(modules)) if f.endswith('_kunit.ko') and ctx.wants(f)]
     add = [a for f in kunit for a in ('--add', f'{modules}/{f}:/tests/{f}')]
     programs = ctx.programs('tests/kselftest')
-    others = [p for p in programs if not named(p, ['region'])]
+    others = [p for p in programs if not named(p, ['region', *TWO_NPUS])]
+    two = [p for p in programs if named(p, TWO_NPUS)]
     # It comes last, when the lane of the host has ended: a guest for each half.
     guests = [lambda: guest_programs(ctx, 'debug/kasan-1', 'debug', [], others[::2]),
               lambda: guest_programs(ctx, 'debug/kasan-2', 'debug', [], others[1::2]),
               lambda: in_region(ctx, 'debug/region', 'debug', programs, ['region']),
+              lambda: guest_programs(ctx, 'debug/two', 'debug', TWO, two),
               lambda: run_guest(ctx, 'debug/kunit', ['--kernel', 'debug', '--no-device', *add],
                                 ['run-kunit', *(f'/tests/{f}' for f in kunit)], kunit, 120) if kunit else []]
     return results + ctx.parallel(lambda run: run(), guests)

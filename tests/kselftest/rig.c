@@ -289,7 +289,7 @@ static bool is_npu(const char *folder)
 	       strtoul(device, NULL, 16) == HEARTH_PCI_DEVICE;
 }
 
-int rig_sysfs(char *path, size_t bytes, const char *attribute)
+static int sysfs_nth(char *path, size_t bytes, const char *attribute, int n)
 {
 	int ret = -ENODEV;
 	glob_t found;
@@ -298,7 +298,7 @@ int rig_sysfs(char *path, size_t bytes, const char *attribute)
 	if (glob("/sys/bus/pci/devices/*", 0, NULL, &found))
 		return -ENODEV;
 	for (i = 0; i < found.gl_pathc && ret; i++) {
-		if (!is_npu(found.gl_pathv[i]))
+		if (!is_npu(found.gl_pathv[i]) || n--)
 			continue;
 		snprintf(path, bytes, "%s/%s", found.gl_pathv[i], attribute);
 		ret = 0;
@@ -307,12 +307,17 @@ int rig_sysfs(char *path, size_t bytes, const char *attribute)
 	return ret;
 }
 
-static int tell_driver(const char *file)
+int rig_sysfs(char *path, size_t bytes, const char *attribute)
+{
+	return sysfs_nth(path, bytes, attribute, 0);
+}
+
+static int tell_driver(const char *file, int n)
 {
 	char path[160], *name;
 	int ret;
 
-	ret = rig_sysfs(path, sizeof(path), "");
+	ret = sysfs_nth(path, sizeof(path), "", n);
 	if (ret)
 		return ret;
 	path[strlen(path) - 1] = 0;
@@ -320,14 +325,24 @@ static int tell_driver(const char *file)
 	return rig_write(file, name);
 }
 
+int rig_unbind_nth(int n)
+{
+	return tell_driver(DRIVER "unbind", n);
+}
+
+int rig_bind_nth(int n)
+{
+	return tell_driver(DRIVER "bind", n);
+}
+
 int rig_unbind(void)
 {
-	return tell_driver(DRIVER "unbind");
+	return rig_unbind_nth(0);
 }
 
 int rig_bind(void)
 {
-	return tell_driver(DRIVER "bind");
+	return rig_bind_nth(0);
 }
 
 bool rig_boot_is(const char *name)

@@ -77,6 +77,9 @@ int rig_write(const char *path, const char *text);
 int rig_read(const char *path, char *text, size_t bytes);
 int rig_unbind(void);
 int rig_bind(void);
+/* Of the NPU that has @n others before it. */
+int rig_unbind_nth(int n);
+int rig_bind_nth(int n);
 /* Is this the boot of that name (tests/harness/suites.py)? The first, "msi", if nobody says. */
 bool rig_boot_is(const char *name);
 /* How often to repeat: @full times in the first boot, a fifth of that in the others. */

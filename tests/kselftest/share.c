@@ -51,44 +51,6 @@ FIXTURE_TEARDOWN(share)
 	unlink(PATH);
 }
 
-/* 64 bytes from @offset of what is bound at WEIGHTS_VA, if they are those of the file there. */
-static int read_part(struct npu_ctx *ctx, uint64_t offset, uint64_t in_file)
-{
-	size_t i, n;
-	int ret;
-
-	n = npu_cmd_copy(ctx->stream, ctx->stream_va + RIG_DATA, WEIGHTS_VA + offset, 64);
-	ret = npu_ctx_run(ctx, n, RIG_DEADLINE);
-	for (i = 0; i < 64 && !ret; i++)
-		ret = ctx->stream[RIG_DATA + i] == weights_byte(SEED, in_file + i) ? 0 : -EBADMSG;
-	return ret;
-}
-
-/* Opens the device, imports, binds. The handle. */
-static int receive(struct npu_ctx *ctx, int dma_buf)
-{
-	int fd = npu_open(), bo, ret;
-
-	if (fd < 0)
-		return fd;
-	ret = npu_ctx_init(ctx, fd, DRM_HEARTH_QUEUE_NORMAL);
-	if (ret)
-		return ret;
-	bo = npu_import(fd, dma_buf);
-	if (bo < 0)
-		return bo;
-	ret = npu_map(fd, ctx->vm, bo, 0, WEIGHTS_VA, SIZE, DRM_HEARTH_BIND_READONLY);
-	return ret ? ret : bo;
-}
-
-static void let_go(struct npu_ctx *ctx)
-{
-	int fd = ctx->fd;
-
-	npu_ctx_fini(ctx);
-	close(fd);
-}
-
 /* A buffer has one dma-buf: who asks for it again gets it as it is. */
 static bool again_is_read_only(int fd, uint32_t bo)
 {
@@ -133,15 +95,15 @@ TEST_F(share, comes_home_and_is_counted_once)
 	EXPECT_EQ(npu_import(self->w.ctx.fd, self->dma_buf), (int)self->w.bo);
 	ASSERT_EQ(npu_bo_close(self->w.ctx.fd, self->w.bo), 0);
 	ASSERT_EQ(keep_memory(self->w.ctx.fd, &before), 0);
-	bo = receive(&ctx, self->dma_buf);
+	bo = weights_receive(&ctx, npu_open(), self->dma_buf, SIZE);
 	ASSERT_GT(bo, 0);
-	EXPECT_EQ(read_part(&ctx, EXT, EXT), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, EXT, EXT), 0);
 	EXPECT_EQ(npu_debugfs("objects", "stores"), 1);
 	EXPECT_EQ(npu_debugfs("objects", "extents"), extents);
 	ASSERT_EQ(keep_memory(self->w.ctx.fd, &after), 0);
 	/* No more than the page buffers of the other client. */
 	EXPECT_LE(after.resident - before.resident, NPU_STREAM_BYTES);
-	let_go(&ctx);
+	weights_let_go(&ctx);
 }
 
 TEST_F(share, nothing_beyond_the_range)
@@ -164,11 +126,11 @@ TEST_F(share, nothing_beyond_the_range)
 	EXPECT_EQ(npu_map(fd, ctx.vm, bo, EXT, WEIGHTS_VA, EXT, ro), -EINVAL);
 	EXPECT_EQ(npu_map(fd, ctx.vm, bo, 0, WEIGHTS_VA, EXT, 0), -EACCES);
 	ASSERT_EQ(npu_map(fd, ctx.vm, bo, 0, WEIGHTS_VA, EXT, ro), 0);
-	EXPECT_EQ(read_part(&ctx, 0, EXT), 0);
-	EXPECT_EQ(read_part(&ctx, EXT - 64, 2 * EXT - 64), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 0, EXT), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, EXT - 64, 2 * EXT - 64), 0);
 	n = npu_cmd_copy(ctx.stream, WEIGHTS_VA, ctx.stream_va, 64);
 	EXPECT_EQ(npu_ctx_run(&ctx, n, RIG_DEADLINE), -EFAULT);
-	let_go(&ctx);
+	weights_let_go(&ctx);
 	close(dma_buf);
 }
 
@@ -187,14 +149,14 @@ static int be_other_user(void *arg)
 	/* Neither is it the file under another name. */
 	if (read(dma_buf, path, 1) >= 0 || weights_bo(npu_open(), dma_buf, 0, 0) != -EINVAL)
 		return -EBADF;
-	bo = receive(&ctx, dma_buf);
+	bo = weights_receive(&ctx, npu_open(), dma_buf, SIZE);
 	if (bo < 0)
 		return bo;
 	if (npu_map(ctx.fd, ctx.vm, bo, 0, WEIGHTS_VA, SIZE, 0) != -EACCES)
 		return -EPERM;
 	if (!again_is_read_only(ctx.fd, bo))
 		return -EPERM;
-	return read_part(&ctx, 2 * EXT, 2 * EXT);
+	return weights_read_part(&ctx, SEED, 2 * EXT, 2 * EXT);
 }
 
 TEST_F(share, with_another_user)
@@ -236,13 +198,13 @@ TEST_F(share, its_owner_is_killed)
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 
-	ASSERT_GT(receive(&ctx, dma_buf), 0);
+	ASSERT_GT(weights_receive(&ctx, npu_open(), dma_buf, SIZE), 0);
 	close(dma_buf);
-	EXPECT_EQ(read_part(&ctx, 64, 64), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 64, 64), 0);
 	ASSERT_EQ(weights_shrink(SIZE), 0);
 	EXPECT_EQ(npu_debugfs("objects", "extents"), 0);
-	EXPECT_EQ(read_part(&ctx, 2 * EXT, 2 * EXT), 0);
-	let_go(&ctx);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 2 * EXT, 2 * EXT), 0);
+	weights_let_go(&ctx);
 	EXPECT_EQ(npu_debugfs_until("objects", "stores", 0), 0);
 	ASSERT_EQ(weights_open(&self->w, PATH), 0);
 	self->dma_buf = -1;
@@ -253,13 +215,13 @@ TEST_F(share, stale_for_all)
 	struct npu_ctx ctx;
 	int writer;
 
-	ASSERT_GT(receive(&ctx, self->dma_buf), 0);
-	EXPECT_EQ(read_part(&ctx, 0, 0), 0);
+	ASSERT_GT(weights_receive(&ctx, npu_open(), self->dma_buf, SIZE), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 0, 0), 0);
 	writer = open(PATH, O_WRONLY);
 	ASSERT_EQ(pwrite(writer, "x", 1, EXT), 1);
 	close(writer);
-	EXPECT_EQ(read_part(&ctx, 0, 0), -ESTALE);
-	let_go(&ctx);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 0, 0), -ESTALE);
+	weights_let_go(&ctx);
 }
 
 static int open_vgem(void)

@@ -193,6 +193,44 @@ int weights_probe(struct weights *w, uint32_t seed)
 	return ret;
 }
 
+int weights_receive(struct npu_ctx *ctx, int fd, int dma_buf, uint64_t size)
+{
+	int bo, ret;
+
+	if (fd < 0)
+		return fd;
+	ret = npu_ctx_init(ctx, fd, DRM_HEARTH_QUEUE_NORMAL);
+	if (ret)
+		return ret;
+	bo = npu_import(fd, dma_buf);
+	if (bo < 0)
+		return bo;
+	ret = npu_map(fd, ctx->vm, bo, 0, WEIGHTS_VA, size, DRM_HEARTH_BIND_READONLY);
+	return ret ? ret : bo;
+}
+
+void weights_let_go(struct npu_ctx *ctx)
+{
+	int fd = ctx->fd;
+
+	npu_ctx_fini(ctx);
+	close(fd);
+}
+
+int weights_read_part(struct npu_ctx *ctx, uint32_t seed, uint64_t offset, uint64_t in_file)
+{
+	size_t i, n;
+	int ret;
+
+	n = npu_cmd_copy(ctx->stream, ctx->stream_va + RIG_DATA, WEIGHTS_VA + offset, PROBE_BYTES);
+	ret = npu_ctx_run(ctx, n, RIG_DEADLINE);
+	for (i = 0; i < PROBE_BYTES && !ret; i++) {
+		if (ctx->stream[RIG_DATA + i] != weights_byte(seed, in_file + i))
+			ret = -EBADMSG;
+	}
+	return ret;
+}
+
 static int write_debugfs(const char *file, uint64_t value)
 {
 	char pattern[64], text[32];

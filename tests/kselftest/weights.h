@@ -51,6 +51,15 @@ bool weights_are(struct weights *w, uint32_t seed);
 /* A job that reads a little everywhere; -EBADMSG if it is not what @seed gives. */
 int weights_probe(struct weights *w, uint32_t seed);
 
+/*
+ * Makes @fd, a descriptor of an NPU, a client that has the weights which @dma_buf
+ * exports, @size bytes in whole extents, at WEIGHTS_VA. The handle.
+ */
+int weights_receive(struct npu_ctx *ctx, int fd, int dma_buf, uint64_t size);
+void weights_let_go(struct npu_ctx *ctx);
+/* A job reads 64 bytes at @offset; -EBADMSG if they are not those at @in_file in the file. */
+int weights_read_part(struct npu_ctx *ctx, uint32_t seed, uint64_t offset, uint64_t in_file);
+
 /* Drops @bytes of all stores, from the page cache too; as reclaim does it. */
 int weights_evict(uint64_t bytes);
 int weights_shrink(uint64_t bytes);
