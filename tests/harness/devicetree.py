@@ -3,8 +3,9 @@
 `make dt_binding_check` of a kernel tree does, without that tree."""
 import os
 import re
+import shutil
 
-from tap import FAIL, PASS, Result
+from tap import FAIL, PASS, SKIP, Result
 import testbed
 
 BINDINGS = 'Documentation/devicetree/bindings'
@@ -54,6 +55,8 @@ def refused(ctx, source, right, wrong):
 
 
 def check(ctx):
+    if not shutil.which('dt-doc-validate'):
+        return [Result('binding', SKIP, 'no dt-schema; Debian 13 has none')]
     folder = ctx.log('style/binding/.')
     os.makedirs(folder, exist_ok=True)
     results = [quiet(ctx, 'schema of the binding', ['dt-doc-validate', '-u', BINDINGS, BINDING], 'dt-doc')]
