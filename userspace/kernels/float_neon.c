@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <arm_neon.h>
-
-#define HK_BODY_F16(p)	vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16( \
-				vdup_n_u16((uint16_t)((p)[0] | (p)[1] << 8)))), 0)
-#include "kernels/float_body.h"
+#include "kernels/attention_isa.h"
 #include "kernels/float_neon.h"
 #include "kernels/float_q8_neon.h"
 #include "kernels/matmul_isa.h"
@@ -403,6 +399,8 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
+	.scores_4 = hk_scores_4_neon, \
+	.weighted_add = hk_weighted_add_neon, \
 	.scores_q8 = scores_q8, \
 	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \

@@ -11,6 +11,10 @@
 #include "kernels/float.h"
 #include "kernels/unroll.h"
 
+#define HK_BODY_F16(p)	vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16( \
+				vdup_n_u16((uint16_t)((p)[0] | (p)[1] << 8)))), 0)
+#include "kernels/float_body.h"
+
 #define HK_INLINE static inline __attribute__((always_inline))
 
 /* Lane k of the sum is v[k / 4][k % 4]. */
@@ -71,6 +75,20 @@ HK_INLINE struct hk_lanes hk_load16(const void *p, unsigned int type, uint64_t i
 			l.v[2 * j] = vreinterpretq_f32_u16(vzip1q_u16(zero, v));
 			l.v[2 * j + 1] = vreinterpretq_f32_u16(vzip2q_u16(zero, v));
 		}
+	}
+	return l;
+}
+
+/* Sixteen elements of a block with the scale @d. */
+HK_INLINE struct hk_lanes hk_q8_load16(const uint8_t *x, float d)
+{
+	int8x16_t v = vreinterpretq_s8_u8(vld1q_u8(x));
+	int16x8_t h[2] = { vmovl_s8(vget_low_s8(v)), vmovl_high_s8(v) };
+	struct hk_lanes l;
+
+	for (int j = 0; j < 2; j++) {
+		l.v[2 * j] = vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(h[j]))), d);
+		l.v[2 * j + 1] = vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(h[j])), d);
 	}
 	return l;
 }

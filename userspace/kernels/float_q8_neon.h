@@ -9,20 +9,6 @@
 #include "kernels/float_body.h"
 #include "kernels/float_neon.h"
 
-/* Sixteen elements of a block with the scale @d. */
-HK_INLINE struct hk_lanes hk_q8_load16(const uint8_t *x, float d)
-{
-	int8x16_t v = vreinterpretq_s8_u8(vld1q_u8(x));
-	int16x8_t h[2] = { vmovl_s8(vget_low_s8(v)), vmovl_high_s8(v) };
-	struct hk_lanes l;
-
-	for (int j = 0; j < 2; j++) {
-		l.v[2 * j] = vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(h[j]))), d);
-		l.v[2 * j + 1] = vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(h[j])), d);
-	}
-	return l;
-}
-
 /* Dots of @q with @rows rows, @bytes apart; each is four chains. */
 HK_INLINE void hk_q8_dots(float *s, const float *q, const uint8_t *k, uint64_t bytes,
 			  uint32_t dim, const int rows)
