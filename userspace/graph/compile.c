@@ -58,19 +58,34 @@ static int reserve_scratch(struct hg_compile *c)
 	return ret ? hearth_seterr(ret, "no scratch memory for the CPU") : 0;
 }
 
+static bool begins_segment(const struct hearth_program *p, uint32_t i)
+{
+	return !i || p->cmds[i].on_cpu != p->cmds[i - 1].on_cpu;
+}
+
+static uint32_t count_segments(const struct hearth_program *p)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < p->n_cmds; i++)
+		n += begins_segment(p, i);
+	return n;
+}
+
 static int make_segments(struct hg_compile *c)
 {
 	struct hearth_program *p = c->p;
 	uint64_t va = hearth_buffer_address(p->fixed) +
 		      (p->stream - (uint8_t *)hearth_buffer_data(p->fixed));
 
-	p->segments = calloc(p->n_cmds, sizeof(*p->segments));
+	/* mostly one: programs live long, so there is no room for one each */
+	p->segments = calloc(count_segments(p) + 1, sizeof(*p->segments));
 	if (!p->segments)
 		return no_memory();
 	for (uint32_t i = 0; i < p->n_cmds; i++) {
 		struct hg_segment *s = &p->segments[p->n_segments];
 
-		if (!p->n_segments || s[-1].on_cpu != p->cmds[i].on_cpu) {
+		if (begins_segment(p, i)) {
 			s->va = va + p->cmds[i].at;
 			s->on_cpu = p->cmds[i].on_cpu;
 			p->n_segments++;
@@ -104,21 +119,26 @@ static bool share_names(const struct hg_compile *c)
 	return true;
 }
 
+/* In one piece: a large model has more than 600, of a few letters each. */
 static int keep_names(struct hg_compile *c)
 {
 	struct hearth_program *p = c->p;
+	size_t bytes = 0;
+	char *text;
 
 	if (share_names(c))
 		return 0;
+	for (uint32_t i = 0; i < c->g->n_ops; i++)
+		bytes += strlen(c->g->ops[i].name) + 1;
 	p->owns_names = true;
-	p->op_names = calloc(c->g->n_ops + 1, sizeof(*p->op_names));
+	p->op_names = malloc((c->g->n_ops + 1) * sizeof(*p->op_names) + bytes);
 	if (!p->op_names)
 		return no_memory();
 	p->n_ops = c->g->n_ops;
+	text = (char *)(p->op_names + p->n_ops + 1);
 	for (uint32_t i = 0; i < p->n_ops; i++) {
-		p->op_names[i] = strdup(c->g->ops[i].name);
-		if (!p->op_names[i])
-			return no_memory();
+		p->op_names[i] = text;
+		text = stpcpy(text, c->g->ops[i].name) + 1;
 	}
 	return 0;
 }
@@ -169,14 +189,36 @@ static int decide_engines(struct hg_compile *c)
 	return ret;
 }
 
+static bool same_commands(const struct hearth_program *from, const struct hg_stream *s)
+{
+	if (!from || from->n_cmds != s->n_cmds)
+		return false;
+	for (uint32_t i = 0; i < s->n_cmds; i++) {
+		const struct hg_cmd *a = &from->cmds[i], *b = &s->cmds[i];
+
+		if (a->at != b->at || a->op != b->op || a->on_cpu != b->on_cpu ||
+		    a->missing_op != b->missing_op || a->missing_type != b->missing_type)
+			return false;
+	}
+	return true;
+}
+
 /* The commands that were made, from the lowering to the program */
 static void take_commands(struct hg_compile *c)
 {
 	struct hg_stream *s = &c->l.stream;
-	struct hg_cmd *less = realloc(s->cmds, s->n_cmds * sizeof(*s->cmds));
+	struct hg_cmd *less;
 
-	if (less)
-		s->cmds = less;
+	/* what is in the stream differs, but not where */
+	c->p->owns_cmds = !same_commands(c->share, s);
+	if (c->p->owns_cmds) {
+		less = realloc(s->cmds, s->n_cmds * sizeof(*s->cmds));
+		if (less)
+			s->cmds = less;
+	} else {
+		free(s->cmds);
+		s->cmds = c->share->cmds;
+	}
 	c->p->cmds = s->cmds;
 	c->p->n_cmds = s->n_cmds;
 }

@@ -89,8 +89,11 @@ static int share_state(struct hg_compile *c, const struct hg_tensor *t, struct h
 		return hearth_seterr(-EINVAL,
 				     "state '%s': the program to share with has its states in pages, and not this one",
 				     t->name);
-	if (!from)
-		return 0;
+	if (!from) {
+		port->name = strdup(t->name);
+		port->owns_name = true;
+		return port->name ? 0 : no_memory();
+	}
 	if (from->type != t->type || from->bytes != t->bytes)
 		return hearth_seterr(-EINVAL,
 				     "state '%s' is %s of %llu bytes, the program to share with has %s of %llu",
@@ -99,6 +102,7 @@ static int share_state(struct hg_compile *c, const struct hg_tensor *t, struct h
 				     (unsigned long long)from->bytes);
 	port->data = from->data;
 	port->va = from->va;
+	port->name = from->name;
 	return 0;
 }
 
@@ -108,9 +112,8 @@ static int describe_state(struct hg_compile *c, const struct hg_tensor *t,
 	port->state = true;
 	port->type = t->type;
 	port->bytes = t->bytes;
-	port->name = strdup(t->name);
 	c->p->info.state_bytes += t->bytes;
-	return port->name ? share_state(c, t, port) : no_memory();
+	return share_state(c, t, port);
 }
 
 /* Of a state in the buffer, or in a page of it */

@@ -27,17 +27,18 @@ void hearth_program_destroy(struct hearth_program *p)
 	hearth_buffer_destroy(p->state);
 	hearth_buffer_destroy(p->activations);
 	hearth_buffer_destroy(p->fixed);
-	for (uint32_t i = 0; i < p->n_ports; i++)
-		free(p->ports[i].name);
-	for (uint32_t i = 0; p->owns_names && i < p->n_ops; i++)
-		free(p->op_names[i]);
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		if (p->ports[i].owns_name)
+			free(p->ports[i].name);
+	}
 	if (p->owns_names)
 		free(p->op_names);
 	free(p->ports);
 	for (uint32_t i = p->n_kept_shared; i < p->n_kept; i++)
 		free(p->kept[i].key);
 	free(p->kept);
-	free(p->cmds);
+	if (p->owns_cmds)
+		free(p->cmds);
 	free(p->segments);
 	free(p);
 }

@@ -16,8 +16,8 @@ struct hg_port {
 	void *data;
 	uint64_t bytes;
 	uint64_t va;
-	/** state: A STATE; named, so that another program can share it. */
-	bool state;
+	/** state: A STATE; named, so that another program can share it, and its name. */
+	bool state, owns_name;
 	uint8_t type;
 	char *name;
 };
@@ -87,11 +87,11 @@ struct hearth_program {
 	uint32_t n_kept, n_kept_shared;
 
 	const uint8_t *stream;
+	/** cmds, op_names: Of the program that this one shares with, if they are the same. */
 	struct hg_cmd *cmds;
 	uint32_t n_cmds;
-	/** op_names: Of the program that this one shares with, if they are the same. */
 	char **op_names;
-	bool owns_names;
+	bool owns_cmds, owns_names;
 	uint32_t n_ops;
 	struct hg_segment *segments;
 	uint32_t n_segments;
