@@ -101,6 +101,49 @@ static void the_demand_is_what_is_taken(void **state)
 	assert_int_equal(hearth_llm_demand("/nonexistent", dev, NULL, &d, NULL), -ENOENT);
 }
 
+static uint64_t activations(const struct hearth_llm *llm, uint64_t *all)
+{
+	struct hearth_llm_info i = { .sz = sizeof(i) };
+
+	assert_int_equal(hearth_llm_get_info(llm, &i), 0);
+	*all = i.activation_bytes;
+	return i.activation_used_bytes;
+}
+
+/* A step of many tokens is made when they come; without memory for it fewer do it. */
+static void steps_are_made_when_they_are_needed(void **state)
+{
+	static const int32_t ids[] = { 1, 4, 2, 7, 3, 5 };
+	HEARTH_OPTS(hearth_llm_opts, o, .n_batch = 4);
+	struct hearth_program_info p = { .sz = sizeof(p) };
+	const float *logits;
+	struct hearth_llm *llm;
+	unsigned int submits;
+	uint64_t all;
+	float want;
+
+	assert_int_equal(hearth_llm_open(path, dev, &o, &llm), 0);
+	assert_int_equal(hearth_program_get_info(hearth_llm_program(llm), &p), 0);
+	assert_int_equal(activations(llm, &all), p.activation_bytes);
+	assert_true(all > p.activation_bytes);
+	fake.fail_request = DRM_IOCTL_HEARTH_BO_CREATE;
+	fake.fail_errno = EPERM;
+	assert_int_equal(hearth_llm_eval(llm, ids, 6, NULL), -EPERM);
+	fake.fail_errno = ENOMEM;
+	submits = fake.submits;
+	assert_int_equal(hearth_llm_eval(llm, ids, 6, &logits), 0);
+	assert_int_equal(fake.submits, submits + 6);
+	assert_int_equal(activations(llm, &all), p.activation_bytes);
+	want = logits[0];
+	fake.fail_request = 0;
+	assert_int_equal(hearth_llm_rewind(llm, 0), 0);
+	assert_int_equal(hearth_llm_eval(llm, ids, 6, &logits), 0);
+	assert_int_equal(fake.submits, submits + 8);
+	assert_int_equal(activations(llm, &all), all);
+	assert_true(logits[0] == want);
+	hearth_llm_close(llm);
+}
+
 static void what_does_not_fit_is_not_opened(void **state)
 {
 	HEARTH_OPTS(hearth_model_opts, paid, .has_reservation = true, .reservation_fd = fd);
@@ -320,6 +363,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		with(open_npu, the_demand_is_what_is_taken),
 		with(open_cpu, the_demand_is_what_is_taken),
+		with(open_npu, steps_are_made_when_they_are_needed),
 		with(open_npu, what_does_not_fit_is_not_opened),
 		with(open_npu, the_driver_knows_weights_and_cache),
 		with(open_npu, a_file_that_changes_stops_the_model),

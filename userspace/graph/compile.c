@@ -302,12 +302,12 @@ int hearth_compile(struct hearth_graph *g, struct hearth_device *dev,
 	return 0;
 }
 
-int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
-			 struct hearth_program_info *info)
+int hg_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
+		     const struct hearth_program *share, struct hearth_program_info *info)
 {
 	struct hearth_program p = { .dev = dev };
 	struct hg_compile c = { .g = g, .p = &p };
-	int ret = hg_lower(&c.l, g, NULL, &p.paging);
+	int ret = hg_lower(&c.l, g, share, &p.paging);
 
 	if (!ret)
 		ret = decide_engines(&c);
@@ -319,4 +319,10 @@ int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
 	free(c.life);
 	hg_lower_free(&c.l);
 	return ret ? ret : hearth_opts_give(info, &p.info, sizeof(p.info), "hearth_program_info");
+}
+
+int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
+			 struct hearth_program_info *info)
+{
+	return hg_graph_measure(g, dev, NULL, info);
 }

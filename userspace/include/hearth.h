@@ -1098,6 +1098,11 @@ struct hearth_llm_info {
 	uint32_t kv_step;
 	/** state_used_bytes: What of state_bytes there is memory for at present. */
 	uint64_t state_used_bytes;
+	/**
+	 * activation_used_bytes: The same of activation_bytes: a step of many tokens is
+	 * compiled when it is first taken.
+	 */
+	uint64_t activation_used_bytes;
 	size_t :0;
 };
 
@@ -1135,7 +1140,8 @@ HEARTH_API int hearth_llm_detokenize(const struct hearth_llm *llm, int32_t id,
  *
  * The KV cache grows for all @n tokens before the first is fed. If that is refused
  * nothing was fed, and what was fed before, its logits too, is as it was: the same
- * call can succeed later.
+ * call can succeed later. The first call with so many tokens compiles a step for
+ * them; if there is no memory for that, steps of fewer do it.
  *
  * Errors: -ENOSPC the context is full, -EDQUOT or -ENOMEM the cache cannot grow,
  * else as hearth_queue_wait().

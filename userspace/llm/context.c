@@ -9,6 +9,7 @@
 
 #include <hw/hearth_cmd.h>
 
+#include "graph/compile.h"
 #include "kernels/types.h"
 #include "llm/build.h"
 #include "llm/llm.h"
@@ -49,21 +50,20 @@ static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logit
 		r->logits = hearth_program_data(r->program, step.logits, NULL);
 	}
 	hearth_graph_destroy(step.graph);
+	llm_give_back_heap();
 	return ret;
 }
 
-static int add_runner(struct hearth_llm *llm, uint32_t rows)
+static int need_runner(struct hearth_llm *llm, struct llm_runner *r)
 {
-	int ret = runner_create(llm, rows, 1, &llm->runners[llm->n_runners]);
-
-	llm->n_runners += !ret;
-	return ret;
+	return r->program ? 0 : runner_create(llm, r->rows, 1, r);
 }
 
-/* The batch, then divided by 4 again and again, and at last one row. */
-static unsigned int pick_sizes(const struct hearth_llm *llm, uint32_t sizes[LLM_RUNNERS])
+/* One row, and at last the batch, which was divided by 4 again and again. */
+static void pick_sizes(struct hearth_llm *llm)
 {
 	uint32_t batch = llm->opts.n_batch ? llm->opts.n_batch : BATCH_DEFAULT;
+	uint32_t sizes[LLM_RUNNERS];
 	unsigned int n = 0;
 
 	if (batch > llm->n_ctx)
@@ -71,19 +71,8 @@ static unsigned int pick_sizes(const struct hearth_llm *llm, uint32_t sizes[LLM_
 	for (; batch > 1 && n < LLM_RUNNERS - 1; batch /= BATCH_RATIO)
 		sizes[n++] = batch;
 	sizes[n++] = 1;
-	return n;
-}
-
-/* The least first: it owns what all share. */
-static int create_runners(struct hearth_llm *llm)
-{
-	uint32_t sizes[LLM_RUNNERS];
-	unsigned int n = pick_sizes(llm, sizes);
-	int ret = 0;
-
-	while (!ret && n--)
-		ret = add_runner(llm, sizes[n]);
-	return ret;
+	while (n)
+		llm->runners[llm->n_runners++].rows = sizes[--n];
 }
 
 static int pick_kv_type(struct hearth_llm *llm, const struct hearth_llm_opts *opts)
@@ -148,6 +137,7 @@ int llm_context_init(struct hearth_llm *llm, struct hearth_device *dev,
 				     opts->n_batch, BATCH_MAX);
 	llm->dev = dev;
 	llm->opts = *opts;
+	pick_sizes(llm);
 	ret = pick_kv_type(llm, opts);
 	return ret ? ret : pick_kv_step(llm, opts->kv_step);
 }
@@ -163,6 +153,34 @@ static int see_room(struct hearth_llm *llm)
 	return ret;
 }
 
+static int measure(struct hearth_llm *llm, struct llm_runner *r)
+{
+	struct llm_step step;
+	int ret;
+
+	r->measured.sz = sizeof(r->measured);
+	if (r->program)
+		return hearth_program_get_info(r->program, &r->measured);
+	ret = llm_build_step(llm->gguf, &llm->hp, r->rows, 1, llm->n_ctx, llm->kv_type, &step);
+	if (ret)
+		return ret;
+	ret = hg_graph_measure(step.graph, llm->dev, llm->runners[0].program, &r->measured);
+	hearth_graph_destroy(step.graph);
+	return ret;
+}
+
+/* What each step takes, if admission has not asked for it before */
+static int measure_all(struct hearth_llm *llm)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < llm->n_runners; i++) {
+		if (!llm->runners[i].measured.sz)
+			ret = measure(llm, &llm->runners[i]);
+	}
+	return ret;
+}
+
 int llm_context_open(struct hearth_llm *llm)
 {
 	int ret;
@@ -171,7 +189,13 @@ int llm_context_open(struct hearth_llm *llm)
 	if (!llm->fed)
 		return hearth_seterr(-ENOMEM, "no memory for a context of %u tokens",
 				     llm->n_ctx);
-	ret = create_runners(llm);
+	/*
+	 * It owns what all share. The others are made when so many tokens come for the
+	 * first time: many programs never have some of them.
+	 */
+	ret = need_runner(llm, &llm->runners[0]);
+	if (!ret)
+		ret = measure_all(llm);
 	if (!ret)
 		ret = see_room(llm);
 	/* it was the caller's, and the model is made */
@@ -179,35 +203,18 @@ int llm_context_open(struct hearth_llm *llm)
 	return ret;
 }
 
-static int measure(const struct hearth_llm *llm, uint32_t rows,
-		   struct hearth_program_info *info)
+int llm_context_demand(struct hearth_llm *llm, struct hearth_demand *d)
 {
-	struct llm_step step;
-	int ret = llm_build_step(llm->gguf, &llm->hp, rows, 1, llm->n_ctx, llm->kv_type,
-				 &step);
-
-	if (ret)
-		return ret;
-	ret = hearth_graph_measure(step.graph, llm->dev, info);
-	hearth_graph_destroy(step.graph);
-	return ret;
-}
-
-int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d)
-{
-	uint32_t sizes[LLM_RUNNERS];
-	unsigned int n = pick_sizes(llm, sizes);
-	int ret = 0;
+	int ret = measure_all(llm);
 
 	d->scratch_bytes = 0;
-	while (!ret && n--) {
-		struct hearth_program_info info = { .sz = sizeof(info) };
+	for (unsigned int i = 0; i < llm->n_runners; i++) {
+		const struct hearth_program_info *info = &llm->runners[i].measured;
 
-		ret = measure(llm, sizes[n], &info);
-		d->state_bytes = info.state_bytes;
+		d->state_bytes = info->state_bytes;
 		/* a bound: later steps share some constants of the first */
-		d->scratch_bytes += info.activation_bytes + info.constant_bytes +
-				    info.stream_bytes;
+		d->scratch_bytes += info->activation_bytes + info->constant_bytes +
+				    info->stream_bytes;
 		/* two commands that write and one that reads say what a page is */
 		if (llm->kv_step)
 			d->scratch_bytes += 3ull * llm->hp.n_layer *
@@ -217,6 +224,18 @@ int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d)
 	if (llm->kv_step)
 		d->state_first_bytes = llm->kv_step * position_bytes(llm);
 	return ret;
+}
+
+void llm_context_activations(const struct hearth_llm *llm, uint64_t *all, uint64_t *used)
+{
+	*all = 0;
+	*used = 0;
+	for (unsigned int i = 0; i < llm->n_runners; i++) {
+		const struct llm_runner *r = &llm->runners[i];
+
+		*all += r->measured.activation_bytes;
+		*used += r->program ? r->measured.activation_bytes : 0;
+	}
 }
 
 void llm_context_close(struct hearth_llm *llm)
@@ -261,7 +280,7 @@ static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids
 }
 
 /* The step for the next of @n tokens: little padding, or so few rows that it is cheap. */
-static struct llm_runner *pick_runner(struct hearth_llm *llm, size_t n)
+static unsigned int pick_runner(const struct hearth_llm *llm, size_t n)
 {
 	unsigned int i = 0;
 
@@ -269,7 +288,19 @@ static struct llm_runner *pick_runner(struct hearth_llm *llm, size_t n)
 		i++;
 	if (i && llm->runners[i].rows > BATCH_CHEAP && n * 4 < llm->runners[i].rows * 3ull)
 		i--;
-	return &llm->runners[i];
+	return i;
+}
+
+static int get_runner(struct hearth_llm *llm, size_t n, struct llm_runner **r)
+{
+	unsigned int i = pick_runner(llm, n);
+	int ret = need_runner(llm, &llm->runners[i]);
+
+	/* where there is no memory for so many rows, fewer do it, and one is always there */
+	while (i && (ret == -ENOMEM || ret == -EDQUOT))
+		ret = need_runner(llm, &llm->runners[--i]);
+	*r = &llm->runners[i];
+	return ret;
 }
 
 static int check_feed(const struct hearth_llm *llm, size_t n)
@@ -318,9 +349,13 @@ static int feed(struct hearth_llm *llm, const int32_t *ids, size_t n)
 	int ret;
 
 	while (n) {
-		struct llm_runner *r = pick_runner(llm, n);
-		uint32_t part = n < r->rows ? n : r->rows;
+		struct llm_runner *r;
+		uint32_t part;
 
+		ret = get_runner(llm, n, &r);
+		if (ret)
+			return ret;
+		part = n < r->rows ? n : r->rows;
 		ret = step(llm, r, ids, part);
 		if (ret)
 			return ret;

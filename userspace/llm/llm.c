@@ -81,7 +81,7 @@ static int begin(const char *path, struct hearth_device *dev,
 	return ret;
 }
 
-static int fill_demand(const struct hearth_llm *llm, struct hearth_demand *d)
+static int fill_demand(struct hearth_llm *llm, struct hearth_demand *d)
 {
 	HEARTH_OPTS_LOCAL(hearth_model_opts, model, llm->opts.model, ret);
 	struct stat st;
@@ -123,7 +123,7 @@ int hearth_llm_demand(const char *path, struct hearth_device *dev,
  * Nobody shall learn by being killed that it does not fit. Where no driver
  * keeps the books an estimate is no reason to refuse.
  */
-static int admit(const struct hearth_llm *llm)
+static int admit(struct hearth_llm *llm)
 {
 	HEARTH_OPTS_LOCAL(hearth_model_opts, model, llm->opts.model, ret);
 	struct hearth_device_info info = { .sz = sizeof(info) };
@@ -148,11 +148,7 @@ static int admit(const struct hearth_llm *llm)
 	return hearth_seterr(a.verdict == HEARTH_ADMIT_NEVER ? -EDQUOT : -EBUSY, "%s", a.text);
 }
 
-/*
- * Graphs were built, compiled and thrown away. What they lay in stands between what
- * stays, so the heap keeps it, in every program that opens the model.
- */
-static void give_back_heap(void)
+void llm_give_back_heap(void)
 {
 #ifdef __GLIBC__
 	malloc_trim(0);
@@ -181,7 +177,6 @@ int hearth_llm_open(const char *path, struct hearth_device *dev,
 		hearth_llm_close(llm);
 		return ret;
 	}
-	give_back_heap();
 	*out = llm;
 	return 0;
 }
@@ -221,7 +216,6 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 		.eos = tok_eos(llm->tok),
 		.weights_bytes = p.weights_bytes,
 		.state_bytes = p.state_bytes,
-		.activation_bytes = p.activation_bytes,
 		.kv_type = hk_type_name(llm->kv_type),
 		.n_head = llm->hp.n_head,
 		.n_head_kv = llm->hp.n_head_kv,
@@ -232,12 +226,7 @@ int hearth_llm_get_info(const struct hearth_llm *llm, struct hearth_llm_info *in
 		.state_used_bytes = llm->kv_step ? ((llm->room - 1) / llm->kv_step + 1) * p.state_page_bytes :
 						   p.state_bytes,
 	};
-	for (unsigned int k = 1; k < llm->n_runners; k++) {
-		ret = hearth_program_get_info(llm->runners[k].program, &p);
-		if (ret)
-			return ret;
-		i.activation_bytes += p.activation_bytes;
-	}
+	llm_context_activations(llm, &i.activation_bytes, &i.activation_used_bytes);
 	memset(info, 0, sz);
 	memcpy(info, &i, sz < sizeof(i) ? sz : sizeof(i));
 	return 0;

@@ -13,6 +13,7 @@ struct llm_sampler;
 /* A compiled step and where its changing tensors lie. */
 struct llm_runner {
 	struct hearth_program *program;
+	struct hearth_program_info measured;
 	uint32_t rows;
 	uint32_t n_logits;	/* 1: of the last token; rows: of each */
 	int32_t *ids;
@@ -28,7 +29,7 @@ struct hearth_llm {
 	struct tok *tok;
 	struct llm_hparams hp;
 	uint32_t n_ctx;
-	/* of one token, then of more and more; all share what the first owns */
+	/* of one token, then of more and more, made when needed; all share what the first owns */
 	struct llm_runner runners[LLM_RUNNERS];
 	unsigned int n_runners;
 	/* a batch with the logits of each token; program NULL until they are wanted */
@@ -59,9 +60,16 @@ struct hearth_llm {
 int llm_context_init(struct hearth_llm *llm, struct hearth_device *dev,
 		     const struct hearth_llm_opts *opts);
 /* Fill the bytes of state and scratch: what the next would take. */
-int llm_context_demand(const struct hearth_llm *llm, struct hearth_demand *d);
-/* Compile the steps, and the way back; 0, or -errno with the message set. */
+int llm_context_demand(struct hearth_llm *llm, struct hearth_demand *d);
+/* Bytes of all steps, and of those that are made */
+void llm_context_activations(const struct hearth_llm *llm, uint64_t *all, uint64_t *used);
+/* Compile the first step; 0, or -errno with the message set. */
 int llm_context_open(struct hearth_llm *llm);
 void llm_context_close(struct hearth_llm *llm);
+/*
+ * Graphs were built, compiled and thrown away. What they lay in stands between what
+ * stays, so the heap keeps it, in every program that opens the model.
+ */
+void llm_give_back_heap(void);
 
 #endif

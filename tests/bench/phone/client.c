@@ -2,11 +2,14 @@
 /*
  * A program that uses a model: client DEVICE MODEL CONTEXT. It says
  *
- *	open NS PRIVATE_BYTES	ready; what it has for itself by the library's account
+ *	open NS			ready
  *
  * and obeys
  *
- *	prompt N		feed N tokens to an empty context: prompt NS DIGEST
+ *	prompt N		feed N tokens to an empty context: prompt NS DIGEST ALL USED
+ *
+ * with what it has for itself by the library's account: KV cache and activations,
+ * as large as the cache may become, and as far as there is memory for it yet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,9 +33,10 @@ static void prompt(struct hearth_llm *llm, uint32_t n_vocab, size_t n)
 {
 	int32_t ids[MAX_TOKENS];
 	const float *logits;
+	struct hearth_llm_info info = { .sz = sizeof(info) };
 	struct digest d;
 	char text[DIGEST_TEXT];
-	uint64_t start = now_ns();
+	uint64_t start = now_ns(), ns;
 
 	if (!n || n > MAX_TOKENS)
 		n = 1;
@@ -44,7 +48,11 @@ static void prompt(struct hearth_llm *llm, uint32_t n_vocab, size_t n)
 	}
 	digest_init(&d);
 	digest_add(&d, logits, n_vocab * sizeof(*logits));
-	printf("prompt %llu %s\n", (unsigned long long)(now_ns() - start), digest_text(&d, text));
+	ns = now_ns() - start;
+	hearth_llm_get_info(llm, &info);
+	printf("prompt %llu %s %llu %llu\n", (unsigned long long)ns, digest_text(&d, text),
+	       (unsigned long long)(info.state_bytes + info.activation_used_bytes),
+	       (unsigned long long)(info.state_used_bytes + info.activation_used_bytes));
 }
 
 static void obey(struct hearth_llm *llm, uint32_t n_vocab)
@@ -78,9 +86,7 @@ int role_client(int argc, char **argv)
 	if (hearth_llm_open(argv[2], dev, &opts, &llm))
 		return failed(argv[2]);
 	hearth_llm_get_info(llm, &info);
-	printf("open %llu %llu %llu\n", (unsigned long long)(now_ns() - start),
-	       (unsigned long long)(info.state_bytes + info.activation_bytes),
-	       (unsigned long long)(info.state_used_bytes + info.activation_bytes));
+	printf("open %llu\n", (unsigned long long)(now_ns() - start));
 	obey(llm, info.n_vocab);
 	hearth_llm_close(llm);
 	hearth_device_close(dev);

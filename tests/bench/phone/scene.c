@@ -103,9 +103,9 @@ struct own {
 	unsigned long long all, used;
 };
 
-/* Starts a client; ns that opening took and bytes that are its own, or -1. */
+/* Starts a client; ns that opening took, or -1. */
 static int open_client(struct scene *s, struct child *c, const char *path, unsigned int n_ctx,
-		       uint64_t *ns, struct own *own)
+		       uint64_t *ns)
 {
 	char context[16];
 	char *argv[] = { "client", (char *)s->device, (char *)path, context, NULL };
@@ -116,13 +116,14 @@ static int open_client(struct scene *s, struct child *c, const char *path, unsig
 	if (child_start(c, argv))
 		return fail("client", "cannot start");
 	answer = child_ask(c, NULL, ANSWER_SECONDS);
-	if (!answer || sscanf(answer, "open %llu %llu %llu", &a, &own->all, &own->used) != 3)
+	if (!answer || sscanf(answer, "open %llu", &a) != 1)
 		return fail("open", answer);
 	*ns = a;
 	return 0;
 }
 
-static int prompt_of(struct child *c, unsigned int tokens, uint64_t *ns, char digest[DIGEST])
+static int prompt_of(struct child *c, unsigned int tokens, uint64_t *ns, char digest[DIGEST],
+		     struct own *own)
 {
 	unsigned long long a;
 	char line[64];
@@ -130,15 +131,15 @@ static int prompt_of(struct child *c, unsigned int tokens, uint64_t *ns, char di
 
 	snprintf(line, sizeof(line), "prompt %u", tokens);
 	answer = child_ask(c, line, ANSWER_SECONDS);
-	if (!answer || sscanf(answer, "prompt %llu %79s", &a, digest) != 2)
+	if (!answer || sscanf(answer, "prompt %llu %79s %llu %llu", &a, digest, &own->all, &own->used) != 4)
 		return fail("prompt", answer);
 	*ns = a;
 	return 0;
 }
 
-static int prompt(struct scene *s, unsigned int i, uint64_t *ns)
+static int prompt(struct scene *s, unsigned int i, uint64_t *ns, struct own *own)
 {
-	return prompt_of(&s->client[i], s->tokens, ns, s->digest[i]);
+	return prompt_of(&s->client[i], s->tokens, ns, s->digest[i], own);
 }
 
 /* What a program has, by the books of the kernel and of the driver. */
@@ -176,8 +177,8 @@ static int share(struct scene *s)
 		struct own own;
 		struct books b;
 
-		if (open_client(s, &s->client[i], s->model, s->context, &ns, &own) ||
-		    prompt(s, i, &prompt_ns))
+		if (open_client(s, &s->client[i], s->model, s->context, &ns) ||
+		    prompt(s, i, &prompt_ns, &own))
 			return 1;
 		b = read_books(&s->client[i], tables);
 		used = used_bytes();
@@ -203,15 +204,14 @@ static int opens(struct scene *s)
 {
 	struct child c;
 	uint64_t big, small, bytes;
-	struct own own;
 
 	watch_mark("open, large and small");
 	read_file(s->small, &bytes);
 	for (int i = 0; i < OPENS; i++) {
-		if (open_client(s, &c, s->small, OPEN_CONTEXT, &small, &own))
+		if (open_client(s, &c, s->small, OPEN_CONTEXT, &small))
 			return 1;
 		child_stop(&c);
-		if (open_client(s, &c, s->model, OPEN_CONTEXT, &big, &own))
+		if (open_client(s, &c, s->model, OPEN_CONTEXT, &big))
 			return 1;
 		child_stop(&c);
 		say("{\"opened\": %d, \"big_ns\": %llu, \"small_ns\": %llu}", i,
@@ -284,6 +284,7 @@ static int pressure(struct scene *s)
 	struct hearth_model_info before = weights(s), after;
 	uint64_t oom = vmstat("oom_kill"), ns, took;
 	struct faults f;
+	struct own own;
 	struct child app;
 	int ret = 1;
 
@@ -310,7 +311,7 @@ static int pressure(struct scene *s)
 	if (ret)
 		return ret;
 	watch_mark("a prompt after it");
-	if (prompt(s, 0, &ns))
+	if (prompt(s, 0, &ns, &own))
 		return 1;
 	say("{\"again\": 1, \"prompt_ns\": %llu, \"digest\": \"%s\"}", (unsigned long long)ns,
 	    s->digest[0]);
@@ -333,13 +334,14 @@ static int restores(struct scene *s)
 	for (int i = 0; i < RESTORES; i++) {
 		struct hearth_model_info before, after;
 		uint64_t bytes, plain, ns;
+		struct own own;
 
 		watch_mark("a plain read, a restore");
 		drop_weights(s);
 		plain = read_file(s->model, &bytes);
 		drop_weights(s);
 		before = weights(s);
-		if (prompt(s, 0, &ns))
+		if (prompt(s, 0, &ns, &own))
 			return 1;
 		after = weights(s);
 		say("{\"restore\": %d, \"plain_bytes\": %llu, \"plain_ns\": %llu, \"bytes\": %llu, \"ns\": %llu, "
@@ -376,10 +378,11 @@ struct prompts {
 static int keep_prompting(struct child *c, unsigned int tokens, uint64_t end, struct prompts *p)
 {
 	char digest[DIGEST];
+	struct own own;
 	uint64_t ns;
 
 	while (now_ns() < end) {
-		if (prompt_of(c, tokens, &ns, digest))
+		if (prompt_of(c, tokens, &ns, digest, &own))
 			return 1;
 		if (!p->n++)
 			memcpy(p->digest, digest, sizeof(digest));
@@ -444,12 +447,11 @@ static int foreground(struct scene *s)
 {
 	struct child app, small;
 	uint64_t ns, bytes;
-	struct own own;
 	struct faults f;
 	int ret;
 
 	watch_mark("an app in the foreground");
-	if (open_client(s, &small, s->small, s->context, &ns, &own) || start_app(&app))
+	if (open_client(s, &small, s->small, s->context, &ns) || start_app(&app))
 		return 1;
 	bytes = s->work_bytes ?: foreground_bytes(s);
 	bytes = take(&app, bytes, s->floor);
