@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Tokenizers: small vocabularies made here, and real ones with known answers. */
 #include <errno.h>
+#include <malloc.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -417,6 +418,47 @@ static void test_refuses_long_tokens(void **state)
 	free(text);
 }
 
+static size_t heap(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+/* Of a vocabulary each process has its texts, and less than eight bytes for each. */
+static void test_takes_little(void **state)
+{
+	const int n = 32000, text = 6;
+	struct bytes b = { 0 };
+	struct hearth_err err;
+	struct gguf *g;
+	struct tok *t;
+	char buf[16];
+	size_t before;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip();	/* its heap does not count for mallinfo2() */
+#endif
+	gw_header(&b, 3, 0, 3);
+	gw_kv_str(&b, "tokenizer.ggml.model", "llama");
+	gw_kv_arr(&b, "tokenizer.ggml.tokens", GGUF_VT_STR, n);
+	for (int i = 0; i < n; i++) {
+		snprintf(buf, sizeof(buf), "t%05d", i);
+		gw_str(&b, buf);
+	}
+	gw_kv_arr(&b, "tokenizer.ggml.scores", GGUF_VT_F32, n);
+	for (int i = 0; i < n; i++)
+		bytes_add(&b, &(float){ -i }, 4);
+	assert_int_equal(gguf_open_mem(b.p, b.n, &g, &err), 0);
+	before = heap();
+	assert_int_equal(tok_open(g, &t, &err), 0);
+	assert_in_range(heap() - before, (size_t)n * text, (size_t)n * (text + 8) - n / 4);
+	assert_int_equal(tok_lookup(t, "t31999", 6), 31999);
+	tok_close(t);
+	gguf_close(g);
+	bytes_free(&b);
+}
+
 static void test_refuses_bpe(void **state)
 {
 	(void)state;
@@ -684,6 +726,7 @@ int main(void)
 		cmocka_unit_test(test_refuses_kinds),
 		cmocka_unit_test(test_refuses_spm),
 		cmocka_unit_test(test_refuses_long_tokens),
+		cmocka_unit_test(test_takes_little),
 		cmocka_unit_test(test_refuses_bpe),
 		cmocka_unit_test(test_unspeakable),
 		cmocka_unit_test(test_long_text),

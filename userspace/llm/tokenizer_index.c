@@ -54,7 +54,7 @@ static uint64_t hash_bytes(const uint64_t key[2], const char *s, size_t len)
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
-/* Room for @n entries and @spare empty slots. */
+/* Room for @n entries, at most TOK_MAX_ENTRIES, and @spare empty slots. */
 static int table_alloc(struct tok_table *table, uint64_t n, uint64_t spare)
 {
 	uint64_t slots = n + spare + 64;
@@ -62,7 +62,8 @@ static int table_alloc(struct tok_table *table, uint64_t n, uint64_t spare)
 
 	while (n >> bits)
 		bits++;
-	table->slots = slots > UINT32_MAX ? NULL : calloc(slots, sizeof(*table->slots));
+	/* a slot is read as four bytes */
+	table->slots = calloc(slots * TOK_SLOT_BYTES + 1, 1);
 	table->n = slots;
 	table->mask = (1u << bits) - 1;
 	return table->slots ? 0 : -ENOMEM;
@@ -78,20 +79,30 @@ static uint32_t table_next(const struct tok_table *table, uint32_t i)
 	return i + 1 < table->n ? i + 1 : 0;
 }
 
-/* May this slot hold what has this hash? */
-static bool table_may(const struct tok_table *table, uint32_t i, uint64_t hash)
+static uint32_t table_get(const struct tok_table *table, uint32_t i)
 {
-	return !((table->slots[i] ^ (uint32_t)hash) & ~table->mask);
+	return le_u32(table->slots + (size_t)i * TOK_SLOT_BYTES) & TOK_MAX_ENTRIES;
 }
 
-static int32_t table_entry(const struct tok_table *table, uint32_t i)
+/* May a slot with this value hold what has this hash? */
+static bool table_may(const struct tok_table *table, uint32_t slot, uint64_t hash)
 {
-	return (int32_t)(table->slots[i] & table->mask) - 1;
+	return !((slot ^ (uint32_t)hash) & TOK_MAX_ENTRIES & ~table->mask);
+}
+
+static int32_t table_entry(const struct tok_table *table, uint32_t slot)
+{
+	return (int32_t)(slot & table->mask) - 1;
 }
 
 static void table_set(struct tok_table *table, uint32_t i, uint64_t hash, uint32_t entry)
 {
-	table->slots[i] = ((uint32_t)hash & ~table->mask) | (entry + 1);
+	uint32_t slot = ((uint32_t)hash & ~table->mask) | (entry + 1);
+	uint8_t *p = table->slots + (size_t)i * TOK_SLOT_BYTES;
+
+	p[0] = slot;
+	p[1] = slot >> 8;
+	p[2] = slot >> 16;
 }
 
 static bool same(const struct tok *t, int32_t id, const char *s, size_t len)
@@ -103,10 +114,10 @@ static bool same(const struct tok *t, int32_t id, const char *s, size_t len)
 static uint32_t slot(const struct tok *t, const char *s, size_t len, uint64_t hash)
 {
 	const struct tok_table *table = &t->spelled;
-	uint32_t i = table_start(table, hash);
+	uint32_t i = table_start(table, hash), at;
 
-	while (table->slots[i] &&
-	       !(table_may(table, i, hash) && same(t, table_entry(table, i), s, len)))
+	while ((at = table_get(table, i)) &&
+	       !(table_may(table, at, hash) && same(t, table_entry(table, at), s, len)))
 		i = table_next(table, i);
 	return i;
 }
@@ -115,7 +126,8 @@ int32_t tok_lookup(const struct tok *t, const char *s, size_t len)
 {
 	if (len > t->max_len)
 		return -1;
-	return table_entry(&t->spelled, slot(t, s, len, hash_bytes(t->key, s, len)));
+	return table_entry(&t->spelled,
+			   table_get(&t->spelled, slot(t, s, len, hash_bytes(t->key, s, len))));
 }
 
 /*
@@ -197,12 +209,12 @@ static uint64_t merge_hash(const struct tok *t, int32_t left, int32_t right)
 static uint32_t merge_slot(const struct tok *t, int32_t left, int32_t right, uint64_t hash)
 {
 	const struct tok_table *table = &t->merged;
-	uint32_t i = table_start(table, hash);
+	uint32_t i = table_start(table, hash), at;
 
-	for (; table->slots[i]; i = table_next(table, i)) {
-		const struct tok_merge *m = &t->merges[table_entry(table, i)];
+	for (; (at = table_get(table, i)); i = table_next(table, i)) {
+		const struct tok_merge *m = &t->merges[table_entry(table, at)];
 
-		if (table_may(table, i, hash) && m->left == left && m->right == right)
+		if (table_may(table, at, hash) && m->left == left && m->right == right)
 			break;
 	}
 	return i;
@@ -214,7 +226,7 @@ void tok_add_merge(struct tok *t, int32_t left, int32_t right, int32_t id)
 	uint64_t hash = merge_hash(t, left, right);
 	uint32_t i = merge_slot(t, left, right, hash);
 
-	if (!t->merged.slots[i])
+	if (!table_get(&t->merged, i))
 		table_set(&t->merged, i, hash, t->n_merges);
 	t->merged_id[t->n_merges] = id;
 	t->merges[t->n_merges++] = (struct tok_merge){ left, right };
@@ -234,7 +246,8 @@ void tok_end_merges(struct tok *t)
 
 int32_t tok_find_merge(const struct tok *t, int32_t left, int32_t right, int32_t *id)
 {
-	int32_t i = table_entry(&t->merged, merge_slot(t, left, right, merge_hash(t, left, right)));
+	uint32_t at = merge_slot(t, left, right, merge_hash(t, left, right));
+	int32_t i = table_entry(&t->merged, table_get(&t->merged, at));
 
 	if (i >= 0)
 		*id = t->merged_id ? t->merged_id[i] : t->merged_first + i;

@@ -42,10 +42,14 @@ struct tok_merge {
 /*
  * An index by hash, open addressing: the number of an entry, 1 for the first, and
  * above it bits of its hash that the number leaves free, which tell most others
- * from it without a look at them. 0: an empty slot.
+ * from it without a look at them. 0: an empty slot. Three bytes each, the lowest
+ * first, for every process has its own.
  */
+#define TOK_SLOT_BYTES	3
+#define TOK_MAX_ENTRIES	((1 << 8 * TOK_SLOT_BYTES) - 1)
+
 struct tok_table {
-	uint32_t *slots;
+	uint8_t *slots;
 	uint32_t n;
 	uint32_t mask;		/* of the number */
 };

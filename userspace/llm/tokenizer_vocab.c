@@ -212,10 +212,10 @@ static int load_tokens(struct tok *t, const struct gguf *g, struct hearth_err *e
 	ret = gguf_get_arr(g, KEY("tokens"), GGUF_VT_STR, &a, err);
 	if (ret)
 		return ret;
-	if (!a.n || a.n > INT32_MAX / 4 || a.len > UINT32_MAX)
+	if (!a.n || a.n > TOK_MAX_ENTRIES || a.len > UINT32_MAX)
 		return hearth_err_set(err, -ERANGE,
 				      "tokenizer: " KEY("tokens") ": %" PRIu64
-				      " tokens are outside 1..%d", a.n, INT32_MAX / 4);
+				      " tokens are outside 1..%d", a.n, TOK_MAX_ENTRIES);
 	t->n = a.n;
 	t->group = calloc((size_t)t->n / TOK_GROUP + 1, sizeof(*t->group));
 	t->behind = calloc((size_t)t->n + 1, sizeof(*t->behind));
@@ -418,9 +418,9 @@ static int load_merges(struct tok *t, const struct gguf *g, struct hearth_err *e
 	int ret;
 
 	ret = gguf_get_arr(g, KEY("merges"), GGUF_VT_STR, &a, err);
-	if (!ret && a.n > UINT32_MAX / 4)
+	if (!ret && a.n > TOK_MAX_ENTRIES)
 		ret = hearth_err_set(err, -ERANGE, "tokenizer: " KEY("merges") ": %" PRIu64
-				     " merges exceed %u", a.n, UINT32_MAX / 4);
+				     " merges exceed %d", a.n, TOK_MAX_ENTRIES);
 	if (!ret)
 		ret = tok_alloc_merges(t, a.n, err);
 	if (ret)
