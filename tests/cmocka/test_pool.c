@@ -136,24 +136,31 @@ static void test_null_pool(void **state)
 
 struct meet {
 	pthread_barrier_t barrier;
+	atomic_int elsewhere;
 };
 
 static void meet_task(void *arg, unsigned int task, unsigned int worker)
 {
 	struct meet *m = arg;
 
+	if (task != worker)
+		atomic_fetch_add(&m->elsewhere, 1);
 	pthread_barrier_wait(&m->barrier);
 }
 
-/* Returns only if that many tasks are under way at a time. */
+/*
+ * Returns only if that many tasks are under way at a time. None is taken from a
+ * worker that comes late: each meets its own share again, run after run.
+ */
 static void test_runs_in_parallel(void **state)
 {
 	struct hk_pool *pool = hk_pool_create(4);
-	struct meet m;
+	struct meet m = { 0 };
 
 	pthread_barrier_init(&m.barrier, NULL, 4);
 	for (int i = 0; i < 50; i++)
 		hk_pool_run(pool, meet_task, &m, 4);
+	assert_int_equal(m.elsewhere, 0);
 	pthread_barrier_destroy(&m.barrier);
 	hk_pool_destroy(pool);
 }
@@ -244,7 +251,7 @@ static void test_late_worker_is_not_waited_for(void **state)
 	struct sigaction stop = { .sa_handler = stop_here };
 	struct hk_pool *pool = hk_pool_create(2);
 	struct count c = { .pool = pool };
-	struct meet m;
+	struct meet m = { 0 };
 	char byte = 0;
 
 	assert_int_equal(pipe(stopped) | pipe(go_on) | sigaction(SIGUSR1, &stop, NULL), 0);

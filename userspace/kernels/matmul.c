@@ -113,13 +113,22 @@ static uint32_t window_rows(const struct hearth_cmd_matmul *c, const struct hk_s
 	return rows ? rows : HK_MATMUL_TILE;
 }
 
+/*
+ * Output rows that are worth a task: 6 KiB of weights that one row of input
+ * meets take longer than telling another core.
+ */
+static uint32_t grain_rows(const struct hk_matmul *m)
+{
+	uint64_t rows = 6144 / (m->row_bytes * m->rows);
+
+	return (uint32_t)((rows + HK_MATMUL_TILE) / HK_MATMUL_TILE * HK_MATMUL_TILE);
+}
+
 static int one_pass(const struct hearth_cmd_matmul *c, struct job *j, float *dst,
 		    struct hk_space *space, struct hk_run *r)
 {
 	uint32_t step = window_rows(c, space, j->m.row_bytes);
-	/* A task is worth about 16 KiB of weights. */
-	uint64_t grain = (16384 / j->m.row_bytes + HK_MATMUL_TILE) / HK_MATMUL_TILE *
-			 HK_MATMUL_TILE;
+	uint32_t grain = grain_rows(&j->m);
 
 	if (hk_type(c->type)->unit)
 		hk_for_rows(r->pool, quantize_rows, j, j->m.rows, 32768 / c->in_n + 1);
@@ -134,7 +143,7 @@ static int one_pass(const struct hearth_cmd_matmul *c, struct job *j, float *dst
 			return ret;
 		j->m.weights = map.ptr;
 		j->m.dst = dst + o;
-		hk_for_rows(r->pool, matmul_tiles, j, n, (uint32_t)grain);
+		hk_for_rows(r->pool, matmul_tiles, j, n, grain);
 		ret = hk_unmap(space, &map, 0, r->fault);
 		if (ret)
 			return ret;

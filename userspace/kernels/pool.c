@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * Workers take task numbers from one counter, so a worker whose core was
- * taken away delays no more than the task that it holds. Between runs they
- * spin for some microseconds, the time between two ops, then sleep.
+ * Each worker has its own share of the tasks, the same one from run to run: it
+ * meets the memory that its cache holds, and no line is written by two. Who is
+ * done takes from the end of others' shares, so a worker whose core was taken
+ * away delays no more than the task that it holds. Between runs workers spin
+ * for some microseconds, the time between two ops, then sleep.
  */
 #include <errno.h>
 #include <limits.h>
@@ -12,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -22,6 +25,17 @@
 #define HK_POOL_SPINS	4000
 
 struct hk_worker {
+	/*
+	 * Tasks of its share that nobody has taken: the next one below, the end
+	 * in the upper half. Whoever changes it owns a task, and until that is
+	 * done @fn and @arg hold. The caller writes all three, @range last.
+	 */
+	_Alignas(64) _Atomic uint64_t range;
+	hk_task_fn fn;
+	void *arg;
+
+	/* Tasks of any share that it has finished, ever. */
+	_Alignas(64) _Atomic uint32_t done;
 	struct hk_pool *pool;
 	pthread_t thread;
 	unsigned int index;
@@ -29,24 +43,20 @@ struct hk_worker {
 
 struct hk_pool {
 	unsigned int threads;
-
-	/* Written before @left is raised, stable until all tasks are done. */
-	hk_task_fn fn;
-	void *arg;
-	unsigned int tasks;
-
-	/* Counts up with each run; sleeping workers wait for its change. */
-	_Alignas(64) _Atomic uint32_t run;
-	_Atomic uint32_t sleepers;
 	atomic_bool stop;
 
-	/* Tasks that nobody has taken; whoever lowers it owns one. */
-	_Alignas(64) _Atomic uint32_t left;
+	/* Tasks of all runs, counted by the caller. */
+	uint32_t started;
 
-	/* Tasks that are not finished; the caller waits for 0. */
-	_Alignas(64) _Atomic uint32_t busy;
+	/* Sleeping workers wait for a change of @wakeups. */
+	_Alignas(64) _Atomic uint32_t wakeups;
+	_Atomic uint32_t sleepers;
+
+	/* A sleeping caller waits for a change of @ends. */
+	_Alignas(64) _Atomic uint32_t ends;
 	atomic_bool caller_sleeps;
 
+	/* The first is the caller. */
 	struct hk_worker worker[];
 };
 
@@ -69,60 +79,106 @@ static inline void relax(void)
 #endif
 }
 
-static bool take(struct hk_pool *p, unsigned int *task)
+static bool is_empty(uint64_t range)
 {
-	uint32_t left = atomic_load_explicit(&p->left, memory_order_acquire);
+	return (uint32_t)range == range >> 32;
+}
 
-	while (left) {
-		if (atomic_compare_exchange_weak_explicit(&p->left, &left, left - 1,
-							  memory_order_acq_rel,
-							  memory_order_acquire)) {
-			/* The run cannot end before this task: its fields hold. */
-			*task = p->tasks - left;
+static bool has_work(struct hk_worker *w)
+{
+	return !is_empty(atomic_load_explicit(&w->range, memory_order_acquire));
+}
+
+/* The next task of a share, or for somebody else the last. */
+static bool take(struct hk_worker *from, bool own, unsigned int *task)
+{
+	uint64_t range = atomic_load_explicit(&from->range, memory_order_acquire);
+
+	while (!is_empty(range)) {
+		uint64_t less = own ? range + 1 : range - (1ull << 32);
+
+		*task = own ? (uint32_t)range : (uint32_t)(less >> 32);
+		if (atomic_compare_exchange_weak_explicit(&from->range, &range, less,
+							  memory_order_acquire,
+							  memory_order_acquire))
 			return true;
-		}
 	}
 	return false;
 }
 
-static void work(struct hk_pool *p, unsigned int worker)
+/* Its own share, then the others': what is left of them when it is done. */
+static void work(struct hk_worker *w)
 {
+	struct hk_pool *p = w->pool;
 	unsigned int task;
+	uint32_t n = 0;
 
-	while (take(p, &task)) {
-		p->fn(p->arg, task, worker);
-		if (atomic_fetch_sub(&p->busy, 1) == 1 && atomic_load(&p->caller_sleeps))
-			futex_wake(&p->busy, 1);
+	for (unsigned int i = 0; i < p->threads; i++) {
+		struct hk_worker *from = &p->worker[(w->index + i) % p->threads];
+
+		for (; take(from, !i, &task); n++)
+			from->fn(from->arg, task, w->index);
+	}
+	/* Both sequentially consistent: the caller sees the sum, or we see it sleep. */
+	atomic_fetch_add(&w->done, n);
+	if (w->index && atomic_load(&p->caller_sleeps)) {
+		atomic_fetch_add(&p->ends, 1);
+		futex_wake(&p->ends, 1);
 	}
 }
 
-static void wait_for_run(struct hk_pool *p, uint32_t seen)
+static bool must_go_on(struct hk_worker *w)
 {
+	return has_work(w) || atomic_load_explicit(&w->pool->stop, memory_order_relaxed);
+}
+
+static void wait_for_run(struct hk_worker *w)
+{
+	struct hk_pool *p = w->pool;
+
 	for (int i = 0; i < HK_POOL_SPINS; i++) {
-		if (atomic_load_explicit(&p->run, memory_order_acquire) != seen)
+		if (must_go_on(w))
 			return;
 		relax();
 	}
 	atomic_fetch_add(&p->sleepers, 1);
-	while (atomic_load(&p->run) == seen)
-		futex_wait(&p->run, seen);
+	for (;;) {
+		uint32_t seen = atomic_load(&p->wakeups);
+
+		if (must_go_on(w))
+			break;
+		futex_wait(&p->wakeups, seen);
+	}
 	atomic_fetch_sub(&p->sleepers, 1);
 }
 
 static void *worker_main(void *arg)
 {
 	struct hk_worker *w = arg;
-	struct hk_pool *p = w->pool;
-	uint32_t seen = 0;
 
 	hk_fpenv_enter();
 	for (;;) {
-		wait_for_run(p, seen);
-		seen = atomic_load(&p->run);
-		if (atomic_load(&p->stop))
+		wait_for_run(w);
+		if (atomic_load(&w->pool->stop))
 			return NULL;
-		work(p, w->index);
+		work(w);
 	}
+}
+
+static void wake_workers(struct hk_pool *p)
+{
+	atomic_fetch_add(&p->wakeups, 1);
+	futex_wake(&p->wakeups, INT_MAX);
+}
+
+/* Ends a pool of which the first @n workers are there. */
+static void end_pool(struct hk_pool *p, unsigned int n)
+{
+	atomic_store(&p->stop, true);
+	wake_workers(p);
+	for (unsigned int i = 1; i < n; i++)
+		pthread_join(p->worker[i].thread, NULL);
+	free(p);
 }
 
 struct hk_pool *hk_pool_create(unsigned int threads)
@@ -140,45 +196,34 @@ struct hk_pool *hk_pool_create_on(unsigned int threads, const cpu_set_t *cpus)
 		errno = EINVAL;
 		return NULL;
 	}
-	bytes = sizeof(*p) + (threads - 1) * sizeof(p->worker[0]);
-	p = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	bytes = sizeof(*p) + threads * sizeof(p->worker[0]);
+	p = aligned_alloc(64, bytes);
 	if (!p)
 		return NULL;
-	*p = (struct hk_pool){ .threads = 1 };
-	for (unsigned int i = 0; i + 1 < threads; i++) {
+	memset(p, 0, bytes);
+	p->threads = threads;
+	for (unsigned int i = 0; i < threads; i++) {
 		p->worker[i].pool = p;
-		p->worker[i].index = i + 1;
+		p->worker[i].index = i;
+		if (!i)
+			continue;
 		err = pthread_create(&p->worker[i].thread, NULL, worker_main,
 				     &p->worker[i]);
 		if (err) {
-			hk_pool_destroy(p);
+			end_pool(p, i);
 			errno = err;
 			return NULL;
 		}
-		p->threads++;
 		if (cpus)
 			pthread_setaffinity_np(p->worker[i].thread, sizeof(*cpus), cpus);
 	}
 	return p;
 }
 
-static void wake_workers(struct hk_pool *p)
-{
-	/* Both sequentially consistent: a worker sees the run, or we see it sleep. */
-	atomic_fetch_add(&p->run, 1);
-	if (atomic_load(&p->sleepers))
-		futex_wake(&p->run, INT_MAX);
-}
-
 void hk_pool_destroy(struct hk_pool *p)
 {
-	if (!p)
-		return;
-	atomic_store(&p->stop, true);
-	wake_workers(p);
-	for (unsigned int i = 0; i + 1 < p->threads; i++)
-		pthread_join(p->worker[i].thread, NULL);
-	free(p);
+	if (p)
+		end_pool(p, p->threads);
 }
 
 unsigned int hk_pool_threads(const struct hk_pool *pool)
@@ -186,19 +231,37 @@ unsigned int hk_pool_threads(const struct hk_pool *pool)
 	return pool ? pool->threads : 1;
 }
 
+static bool all_done(struct hk_pool *p)
+{
+	uint32_t done = 0;
+
+	for (unsigned int i = 0; i < p->threads; i++)
+		done += atomic_load(&p->worker[i].done);
+	return done == p->started;
+}
+
 static void wait_for_tasks(struct hk_pool *p)
 {
-	uint32_t busy;
-
 	for (int i = 0; i < HK_POOL_SPINS; i++) {
-		if (!atomic_load_explicit(&p->busy, memory_order_acquire))
+		if (all_done(p))
 			return;
 		relax();
 	}
 	atomic_store(&p->caller_sleeps, true);
-	while ((busy = atomic_load(&p->busy)))
-		futex_wait(&p->busy, busy);
+	for (;;) {
+		uint32_t seen = atomic_load(&p->ends);
+
+		if (all_done(p))
+			break;
+		futex_wait(&p->ends, seen);
+	}
 	atomic_store(&p->caller_sleeps, false);
+}
+
+/* The first task of a worker's share; of few tasks the caller has one. */
+static uint64_t share(const struct hk_pool *p, unsigned int tasks, unsigned int worker)
+{
+	return ((uint64_t)tasks * worker + p->threads - 1) / p->threads;
 }
 
 void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks)
@@ -208,12 +271,20 @@ void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks
 			fn(arg, i, 0);
 		return;
 	}
-	p->fn = fn;
-	p->arg = arg;
-	p->tasks = tasks;
-	atomic_store(&p->busy, tasks);
-	atomic_store_explicit(&p->left, tasks, memory_order_release);
-	wake_workers(p);
-	work(p, 0);
+	p->started += tasks;
+	/* From the last one on: the caller's own share is for taking at once. */
+	for (unsigned int i = p->threads; i--;) {
+		struct hk_worker *w = &p->worker[i];
+
+		w->fn = fn;
+		w->arg = arg;
+		atomic_store_explicit(&w->range, share(p, tasks, i) |
+				      share(p, tasks, i + 1) << 32, memory_order_release);
+	}
+	/* A worker sees its share, or we see it sleep. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&p->sleepers))
+		wake_workers(p);
+	work(&p->worker[0]);
 	wait_for_tasks(p);
 }
