@@ -28,23 +28,6 @@ HK_INLINE struct hk_lanes load16(const uint8_t *row, const unsigned int type, ui
 	};
 }
 
-/* Four trees at once: the sums of a[0] to a[3]. */
-HK_INLINE __m128 sum_4(const struct hk_lanes a[HK_QUERIES])
-{
-	__m256 s8[4], s4[2], s2, s1;
-
-	for (int i = 0; i < 4; i++)
-		s8[i] = _mm256_add_ps(a[i].lo, a[i].hi);
-	/* words of 0 and 2, and of 1 and 3 */
-	for (int i = 0; i < 2; i++)
-		s4[i] = _mm256_add_ps(_mm256_permute2f128_ps(s8[i], s8[i + 2], 0x20),
-				      _mm256_permute2f128_ps(s8[i], s8[i + 2], 0x31));
-	s2 = _mm256_add_ps(_mm256_shuffle_ps(s4[0], s4[1], 0x44),
-			   _mm256_shuffle_ps(s4[0], s4[1], 0xee));
-	s1 = _mm256_add_ps(_mm256_shuffle_ps(s2, s2, 0x88), _mm256_shuffle_ps(s2, s2, 0xdd));
-	return _mm_movelh_ps(_mm256_castps256_ps128(s1), _mm256_extractf128_ps(s1, 1));
-}
-
 /*
  * The products of four queries with a key: eight chains. Eight elements that are left
  * take the lower lanes; rows of Q8_0 leave none.
@@ -71,7 +54,7 @@ HK_INLINE __m128 products(const float *const q[HK_QUERIES], const uint8_t *k,
 		for (int i = 0; i < HK_QUERIES; i++)
 			l[i].lo = _mm256_fmadd_ps(_mm256_loadu_ps(q[i] + c), x, l[i].lo);
 	}
-	return sum_4(l);
+	return hk_sum_4_avx2(l);
 }
 
 /* Four positions, then a transpose: each query's scores are neighbours. */

@@ -26,11 +26,9 @@ HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t str
 			l[i].hi = _mm256_fmadd_ps(hi, hk_load8(row, type, k + 8), l[i].hi);
 		}
 	}
-	for (int i = 0; i < 4; i++) {
-		if (k < n)
-			hk_tail_avx2(&l[i], a, b + i * stride, type, k, n);
-		out[i] = hk_sum_avx2(l[i]);
-	}
+	for (int i = 0; i < 4 && k < n; i++)
+		hk_tail_avx2(&l[i], a, b + i * stride, type, k, n);
+	_mm_storeu_ps(out, hk_sum_4_avx2(l));
 }
 
 HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32_t n)

@@ -27,6 +27,23 @@ HK_INLINE float hk_sum_avx2(struct hk_lanes l)
 	return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
 }
 
+/* Four trees at once: the sums of a[0] to a[3]. */
+HK_INLINE __m128 hk_sum_4_avx2(const struct hk_lanes a[4])
+{
+	__m256 s8[4], s4[2], s2, s1;
+
+	for (int i = 0; i < 4; i++)
+		s8[i] = _mm256_add_ps(a[i].lo, a[i].hi);
+	/* words of 0 and 2, and of 1 and 3 */
+	for (int i = 0; i < 2; i++)
+		s4[i] = _mm256_add_ps(_mm256_permute2f128_ps(s8[i], s8[i + 2], 0x20),
+				      _mm256_permute2f128_ps(s8[i], s8[i + 2], 0x31));
+	s2 = _mm256_add_ps(_mm256_shuffle_ps(s4[0], s4[1], 0x44),
+			   _mm256_shuffle_ps(s4[0], s4[1], 0xee));
+	s1 = _mm256_add_ps(_mm256_shuffle_ps(s2, s2, 0x88), _mm256_shuffle_ps(s2, s2, 0xdd));
+	return _mm_movelh_ps(_mm256_castps256_ps128(s1), _mm256_extractf128_ps(s1, 1));
+}
+
 /* Eight elements from element @i on, as f32. */
 HK_INLINE __m256 hk_load8(const void *p, unsigned int type, uint64_t i)
 {
@@ -52,24 +69,54 @@ HK_INLINE __m256 hk_mask8(int n)
 }
 
 /*
- * Elements @k to @n - 1, fewer than 16. They are copied, for a load of 16
- * might leave the operand; lanes without an element keep their sum.
+ * Elements @k to @k + @left - 1, fewer than eight, of a row that has eight or more:
+ * with those before them, for a load must not leave the operand. The upper lanes
+ * have some element of the row.
  */
-static inline void hk_tail_avx2(struct hk_lanes *l, const float *a, const void *b,
-				unsigned int type, uint32_t k, uint32_t n)
+HK_INLINE __m256 hk_load_last(const void *p, unsigned int type, uint32_t k, int left)
 {
-	unsigned int size = type == HEARTH_TYPE_F32 ? 4 : 2;
-	int left = (int)(n - k);
-	float x[16] = { 0 };
-	uint8_t w[64] = { 0 };
-	__m256 lo, hi;
+	__m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
 
-	memcpy(x, a + k, left * sizeof(*x));
-	memcpy(w, (const uint8_t *)b + (uint64_t)k * size, (size_t)left * size);
-	lo = _mm256_fmadd_ps(_mm256_loadu_ps(x), hk_load8(w, type, 0), l->lo);
-	hi = _mm256_fmadd_ps(_mm256_loadu_ps(x + 8), hk_load8(w, type, 8), l->hi);
-	l->lo = _mm256_blendv_ps(l->lo, lo, hk_mask8(left));
-	l->hi = _mm256_blendv_ps(l->hi, hi, hk_mask8(left - 8));
+	return _mm256_permutevar8x32_ps(hk_load8(p, type, k + (uint32_t)left - 8),
+					_mm256_sub_epi32(lane, _mm256_set1_epi32(left)));
+}
+
+/* Lanes without an element keep their sum. */
+HK_INLINE __m256 hk_add_last(__m256 sum, const float *a, const void *b, unsigned int type,
+			     uint32_t k, int left)
+{
+	__m256 to = _mm256_fmadd_ps(hk_load_last(a, HEARTH_TYPE_F32, k, left),
+				    hk_load_last(b, type, k, left), sum);
+
+	return _mm256_blendv_ps(sum, to, hk_mask8(left));
+}
+
+/* Rows of fewer than eight elements: copied. */
+static inline void hk_short_row_avx2(struct hk_lanes *l, const float *a, const void *b,
+				     unsigned int type, uint32_t n)
+{
+	float x[8] = { 0 };
+	uint8_t w[32] = { 0 };
+
+	memcpy(x, a, n * sizeof(*x));
+	memcpy(w, b, n * (type == HEARTH_TYPE_F32 ? 4 : 2));
+	l->lo = _mm256_blendv_ps(l->lo, _mm256_fmadd_ps(_mm256_loadu_ps(x), hk_load8(w, type, 0),
+							l->lo), hk_mask8((int)n));
+}
+
+/* Elements @k to @n - 1, fewer than 16. */
+HK_INLINE void hk_tail_avx2(struct hk_lanes *l, const float *a, const void *b,
+			    unsigned int type, uint32_t k, uint32_t n)
+{
+	if (n < 8) {
+		hk_short_row_avx2(l, a, b, type, n);
+	} else if (n - k < 8) {
+		l->lo = hk_add_last(l->lo, a, b, type, k, (int)(n - k));
+	} else {
+		l->lo = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), hk_load8(b, type, k), l->lo);
+		if (n - k > 8)
+			l->hi = hk_add_last(l->hi, a, b, type, k + 8, (int)(n - k - 8));
+	}
 }
 
 HK_INLINE __m256 hk_canon8(__m256 x)
