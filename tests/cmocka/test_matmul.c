@@ -186,6 +186,26 @@ static void test_same_bits(void **state)
 	}
 }
 
+/* Rows that end anywhere, behind them a page that must not be touched. */
+static void test_every_tail(void **state)
+{
+	static const unsigned int types[] = { HEARTH_TYPE_F32, HEARTH_TYPE_F16, HEARTH_TYPE_BF16 };
+	struct ks_rng rng = { 7 };
+	struct problem p;
+
+	for (uint32_t k = 0; k < 3 * 33 * 2; k++) {
+		unsigned int type = types[k % 3];
+		uint32_t in_n = 1 + k / 3 % 33, rows = k / 99 ? 4 : 1;
+
+		problem_init(&p, type, rows, in_n, 5);
+		fill_weights(p.weights, type, in_n * 5, false, &rng);
+		for (uint32_t i = 0; i < rows * in_n; i++)
+			p.src[i] = ks_unit(&rng);
+		check_isas(&p);
+		ks_fini(&p.ks);
+	}
+}
+
 /* One input in @every is odd: otherwise all sums would end as NaN. */
 static void odd_inputs(struct problem *p, uint32_t every, struct ks_rng *rng)
 {
@@ -679,6 +699,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_bits),
+		cmocka_unit_test(test_every_tail),
 		cmocka_unit_test(test_same_bits_odd_numbers),
 		cmocka_unit_test(test_same_bits_scales),
 		cmocka_unit_test(test_extreme_integers),

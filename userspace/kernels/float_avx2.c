@@ -258,6 +258,83 @@ static float sum_squares(const float *x, uint32_t n)
 	return dot1(x, (const uint8_t *)x, HEARTH_TYPE_F32, n);
 }
 
+/* Elements from @i on of @n, at least one; @none where there is none. */
+HK_INLINE __m256 load_some(const float *s, uint32_t i, uint32_t n, float none)
+{
+	__m256 mask;
+
+	if (i + 8 <= n)
+		return _mm256_loadu_ps(s + i);
+	mask = hk_mask8((int)(n - i));
+	return _mm256_blendv_ps(_mm256_set1_ps(none),
+				_mm256_maskload_ps(s + i, _mm256_castps_si256(mask)), mask);
+}
+
+HK_INLINE void store_some(float *s, uint32_t i, uint32_t n, __m256 v)
+{
+	if (i + 8 <= n)
+		_mm256_storeu_ps(s + i, v);
+	else
+		_mm256_maskstore_ps(s + i, _mm256_castps_si256(hk_mask8((int)(n - i))), v);
+}
+
+/* hk_expf() of eight numbers that are 0 or less, or NaN. */
+HK_INLINE __m256 exp_of_negative(__m256 x)
+{
+	const __m256 round = _mm256_set1_ps(HK_ROUND), one = _mm256_set1_ps(1.0f);
+	const __m256 min = _mm256_set1_ps(HK_EXP_MIN);
+	const __m256i bias = _mm256_set1_epi32(127);
+	__m256 c = _mm256_max_ps(x, min), n, r, p;
+	__m256i k, half;
+
+	n = _mm256_sub_ps(_mm256_add_ps(_mm256_mul_ps(c, _mm256_set1_ps(HK_LOG2E)), round), round);
+	r = _mm256_fmadd_ps(n, _mm256_set1_ps(-HK_LN2_HI), c);
+	r = _mm256_fmadd_ps(n, _mm256_set1_ps(-HK_LN2_LO), r);
+	p = _mm256_fmadd_ps(_mm256_set1_ps(HK_EXP_C6), r, _mm256_set1_ps(HK_EXP_C5));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(HK_EXP_C4));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(HK_EXP_C3));
+	p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(0.5f));
+	p = _mm256_fmadd_ps(p, r, one);
+	p = _mm256_fmadd_ps(p, r, one);
+	k = _mm256_cvttps_epi32(n);
+	half = _mm256_srai_epi32(k, 1);
+	k = _mm256_sub_epi32(k, half);
+	p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias),
+								   23)));
+	p = _mm256_mul_ps(p, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(k, bias),
+								   23)));
+	p = _mm256_and_ps(p, _mm256_cmp_ps(x, min, _CMP_GT_OQ));
+	return _mm256_blendv_ps(p, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+}
+
+/* See hk_body_softmax(). Rows are short: no loop has a rest for one by one. */
+static void softmax(float *s, uint32_t n)
+{
+	__m256 max = _mm256_set1_ps(-INFINITY), sum;
+	struct hk_lanes l = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+
+	/* A NaN is passed over: of two the second is taken. */
+	for (uint32_t i = 0; i < n; i += 8)
+		max = _mm256_max_ps(load_some(s, i, n, -INFINITY), max);
+	max = _mm256_max_ps(max, _mm256_permute2f128_ps(max, max, 1));
+	max = _mm256_max_ps(max, _mm256_shuffle_ps(max, max, 0x4e));
+	max = _mm256_max_ps(max, _mm256_shuffle_ps(max, max, 0xb1));
+	for (uint32_t i = 0; i < n; i += 8) {
+		__m256 e = exp_of_negative(_mm256_sub_ps(load_some(s, i, n, 0), max));
+
+		store_some(s, i, n, e);
+		if (i + 8 > n)
+			e = _mm256_and_ps(e, hk_mask8((int)(n - i)));
+		if (i % 16)
+			l.hi = _mm256_add_ps(l.hi, e);
+		else
+			l.lo = _mm256_add_ps(l.lo, e);
+	}
+	sum = _mm256_set1_ps(hk_sum_avx2(l));
+	for (uint32_t i = 0; i < n; i += 8)
+		store_some(s, i, n, _mm256_div_ps(load_some(s, i, n, 0), sum));
+}
+
 /* The levels above have the same, but for the matmul. */
 #define AVX2_KERNELS \
 	.sum_squares = sum_squares, \
@@ -268,7 +345,7 @@ static float sum_squares(const float *x, uint32_t n)
 	.glu_silu = hk_body_glu_silu, \
 	.glu_gelu = hk_body_glu_gelu, \
 	.softcap = hk_body_softcap, \
-	.softmax = hk_body_softmax, \
+	.softmax = softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
 	.scores_4 = hk_scores_4_avx2, \
