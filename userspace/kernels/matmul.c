@@ -113,15 +113,15 @@ static uint32_t window_rows(const struct hearth_cmd_matmul *c, const struct hk_s
 	return rows ? rows : HK_MATMUL_TILE;
 }
 
-/*
- * Output rows that are worth a task: 6 KiB of weights that one row of input
- * meets take longer than telling another core.
- */
+/* Products that take longer than telling another core. */
+#define TASK_PRODUCTS	12288
+
+/* Output rows that are worth a task. */
 static uint32_t grain_rows(const struct hk_matmul *m)
 {
-	uint64_t rows = 6144 / (m->row_bytes * m->rows);
+	uint64_t rows = TASK_PRODUCTS / ((uint64_t)m->in_n * m->rows);
 
-	return (uint32_t)((rows + HK_MATMUL_TILE) / HK_MATMUL_TILE * HK_MATMUL_TILE);
+	return (uint32_t)(rows / HK_MATMUL_TILE + 1) * HK_MATMUL_TILE;
 }
 
 static int one_pass(const struct hearth_cmd_matmul *c, struct job *j, float *dst,
