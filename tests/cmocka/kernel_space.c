@@ -129,7 +129,7 @@ uint64_t ks_va(const struct kspace *ks, const void *ptr)
 void ks_run(struct kspace *ks, struct hk_exec *ex, const void *cmd)
 {
 	const struct hearth_cmd_header *hdr = cmd;
-	struct hk_fault fault;
+	struct hk_fault fault = { 0 };
 	int ret = hk_exec_one(ex, &ks->space, hdr, hdr->bytes, &fault);
 
 	if (ret < 0)
@@ -144,9 +144,11 @@ void ks_fail(struct kspace *ks, struct hk_exec *ex, const void *cmd, int err,
 	     uint32_t error, const char *field)
 {
 	const struct hearth_cmd_header *hdr = cmd;
-	struct hk_fault fault;
+	struct hk_fault fault = { 0 };
+	size_t avail = hdr->bytes < sizeof(*hdr) ? sizeof(*hdr) : hdr->bytes;
 
-	assert_int_equal(hk_exec_one(ex, &ks->space, hdr, HEARTH_CMD_MAX_BYTES, &fault), err);
+	avail = avail < HEARTH_CMD_MAX_BYTES ? avail : HEARTH_CMD_MAX_BYTES;
+	assert_int_equal(hk_exec_one(ex, &ks->space, hdr, avail, &fault), err);
 	assert_int_equal(fault.error, error);
 	assert_int_equal(fault.opcode, hdr->op);
 	if (field) {

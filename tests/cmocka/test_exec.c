@@ -76,13 +76,14 @@ static void test_header(void **state)
 {
 	struct fixture *f = *state;
 	struct hearth_cmd_binary c = f->add;
-	struct hk_fault fault;
+	struct hk_fault fault = { .op_index = 5 };
 
 	for (size_t avail = 0; avail < sizeof(c); avail++) {
 		assert_int_equal(hk_exec_one(f->ex, &f->ks.space, &c.hdr, avail, &fault),
 				 -EINVAL);
 		assert_int_equal(fault.error, HEARTH_HW_ERR_OPERAND);
 		assert_string_equal(fault.field, "bytes");
+		assert_int_equal(fault.op_index, 5);
 		assert_int_equal(fault.opcode, avail < sizeof(c.hdr) ? ~0u : HEARTH_OP_ADD);
 	}
 	c.hdr.bytes = sizeof(c) + 8;

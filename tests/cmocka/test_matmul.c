@@ -550,6 +550,138 @@ static void test_threads_and_windows(void **state)
 	ks_fini(&p.ks);
 }
 
+/* Three matrices that meet one input, as a stream. */
+struct stream {
+	struct kspace ks;
+	struct hearth_cmd_matmul cmd[3];
+	float *dst[3], *want[3];
+};
+
+static void stream_init(struct stream *s, const unsigned int types[3], uint32_t rows)
+{
+	static const uint32_t out_n[3] = { 33, 16, 50 };
+	struct ks_rng rng = { 9 };
+	float *src;
+
+	ks_init(&s->ks);
+	src = ks_alloc(&s->ks, rows * 256 * sizeof(*src));
+	for (uint32_t i = 0; i < rows * 256; i++)
+		src[i] = ks_unit(&rng);
+	for (int i = 0; i < 3; i++) {
+		void *w = ks_alloc(&s->ks, out_n[i] * hk_row_bytes(types[i], 256));
+
+		fill_weights(w, types[i], 256ull * out_n[i], false, &rng);
+		s->dst[i] = ks_alloc(&s->ks, rows * out_n[i] * sizeof(float));
+		s->cmd[i] = (struct hearth_cmd_matmul){
+			.hdr = KS_HDR(MATMUL, hearth_cmd_matmul),
+			.weights = ks_va(&s->ks, w), .src = ks_va(&s->ks, src),
+			.dst = ks_va(&s->ks, s->dst[i]),
+			.rows = rows, .in_n = 256, .out_n = out_n[i], .type = (uint8_t)types[i],
+		};
+	}
+}
+
+/* How many commands the first call runs, from the @first on. */
+static unsigned int first_call(struct stream *s, struct hk_exec *ex, unsigned int first)
+{
+	struct hk_fault fault = { .op_index = 40 };
+	int ret = hk_exec_one(ex, &s->ks.space, &s->cmd[first].hdr,
+			      (3 - first) * sizeof(s->cmd[0]), &fault);
+
+	assert_true(ret > 0);
+	assert_int_equal(s->ks.live_maps, 0);
+	assert_int_equal(ret % sizeof(s->cmd[0]), 0);
+	assert_int_equal(fault.op_index, 40 + ret / sizeof(s->cmd[0]) - 1);
+	return (unsigned int)(ret / sizeof(s->cmd[0]));
+}
+
+static void check_joined(const unsigned int types[3], uint32_t rows, unsigned int threads,
+			 unsigned int joined)
+{
+	struct hk_pool *pool = hk_pool_create(threads);
+	struct hk_exec *ex = hk_exec_create(NULL, pool);
+	struct stream s;
+
+	stream_init(&s, types, rows);
+	for (int i = 0; i < 3; i++) {
+		size_t bytes = rows * s.cmd[i].out_n * sizeof(float);
+
+		ks_run(&s.ks, ex, &s.cmd[i]);
+		s.want[i] = malloc(bytes);
+		memcpy(s.want[i], s.dst[i], bytes);
+		memset(s.dst[i], 0xa5, bytes);
+	}
+	assert_int_equal(first_call(&s, ex, 0), joined);
+	for (unsigned int i = joined; i < 3; i++)
+		ks_run(&s.ks, ex, &s.cmd[i]);
+	for (int i = 0; i < 3; i++) {
+		assert_memory_equal(s.dst[i], s.want[i], rows * s.cmd[i].out_n * sizeof(float));
+		free(s.want[i]);
+	}
+	hk_exec_destroy(ex);
+	hk_pool_destroy(pool);
+	ks_fini(&s.ks);
+}
+
+/* Matrices of one input run together, whatever their types of the same blocks. */
+static void test_joined(void **state)
+{
+	static const unsigned int small[] = { HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q8_0, HEARTH_TYPE_Q5_0 };
+	static const unsigned int large[] = { HEARTH_TYPE_Q4_K, HEARTH_TYPE_Q4_K, HEARTH_TYPE_Q6_K };
+	static const unsigned int mixed[] = { HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q6_K };
+	static const unsigned int dense[] = { HEARTH_TYPE_F16, HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q4_0 };
+
+	for (unsigned int threads = 1; threads <= 3; threads += 2) {
+		for (uint32_t rows = 1; rows <= HK_MATMUL_ROWS + 2; rows += HK_MATMUL_ROWS + 1) {
+			check_joined(small, rows, threads, 3);
+			check_joined(large, rows, threads, 3);
+			check_joined(mixed, rows, threads, 2);
+			check_joined(dense, rows, threads, 1);
+		}
+	}
+}
+
+/* What does not fit comes by itself: another input, what the first writes, windows, faults. */
+static void test_not_joined(void **state)
+{
+	static const unsigned int types[] = { HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q4_0 };
+	struct hk_exec *ex = hk_exec_create(NULL, NULL);
+	struct hearth_cmd_matmul next;
+	struct stream s;
+
+	stream_init(&s, types, 2);
+	next = s.cmd[1];
+	assert_int_equal(first_call(&s, ex, 0), 3);
+	s.cmd[1].src += 256 * sizeof(float);
+	s.cmd[1].rows = 1;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	s.cmd[1].src = s.cmd[0].src;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	s.cmd[1] = next;
+	s.cmd[1].dst = s.cmd[0].dst;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	s.cmd[1].dst = s.cmd[0].weights;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	s.cmd[1].dst = next.dst;
+	s.cmd[1].weights = s.cmd[0].dst - 100;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	s.cmd[1] = next;
+	s.cmd[2].dst = s.cmd[1].weights;
+	assert_int_equal(first_call(&s, ex, 0), 2);
+	s.cmd[1].reserved[0] = 1;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	s.cmd[1] = next;
+	s.cmd[1].weights = 1ull << 36;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	ks_fail(&s.ks, ex, &s.cmd[1], -EFAULT, HEARTH_HW_ERR_READ, NULL);
+	s.cmd[1] = next;
+	s.ks.space.window = 1 << 20;
+	assert_int_equal(first_call(&s, ex, 0), 1);
+	assert_int_equal(first_call(&s, ex, 2), 1);
+	hk_exec_destroy(ex);
+	ks_fini(&s.ks);
+}
+
 static void test_fault_in_weights(void **state)
 {
 	struct hk_exec *ex = hk_exec_create(NULL, NULL);
@@ -708,6 +840,8 @@ int main(void)
 		cmocka_unit_test(test_close_to_exact),
 		cmocka_unit_test(test_not_finite),
 		cmocka_unit_test(test_threads_and_windows),
+		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_not_joined),
 		cmocka_unit_test(test_fault_in_weights),
 		cmocka_unit_test(test_refuses),
 		cmocka_unit_test(test_formats_of_real_files),

@@ -8,7 +8,7 @@
 #include "kernels/float.h"
 
 /* Elements that are worth a task. */
-#define GRAIN	16384
+#define GRAIN	6144
 
 /* Room for a short operand to be repeated. */
 #define REPEAT	256
@@ -117,7 +117,7 @@ int hk_glu_run(const void *cmd, void *const ptr[], struct hk_run *r)
 	struct glu j = { gelu ? hk_flt(r)->glu_gelu : hk_flt(r)->glu_silu, ptr[0], ptr[1],
 			 ptr[2] };
 
-	hk_for_rows(r->pool, glu_part, &j, c->n, GRAIN / 4);
+	hk_for_rows(r->pool, glu_part, &j, c->n, GRAIN / 2);
 	return 0;
 }
 
@@ -155,6 +155,6 @@ int hk_softcap_run(const void *cmd, void *const ptr[], struct hk_run *r)
 	const struct hearth_cmd_softcap *c = cmd;
 	struct softcap j = { hk_flt(r), ptr[0], ptr[1], hk_f32_from_bits(c->cap) };
 
-	hk_for_rows(r->pool, softcap_part, &j, c->n, GRAIN / 4);
+	hk_for_rows(r->pool, softcap_part, &j, c->n, GRAIN / 2);
 	return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Decode, check, map, run, unmap: one command at a time.
+ * Decode, check, map, run, unmap: one command at a time, or a few that use the
+ * same input.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -67,7 +68,7 @@ const char *hk_op_name(unsigned int opcode)
 static int fetch(const struct hearth_cmd_header *from, size_t avail,
 		 union hk_cmd *cmd, const struct hk_op **op, struct hk_fault *fault)
 {
-	*fault = (struct hk_fault){ .opcode = ~0u };
+	*fault = (struct hk_fault){ .op_index = fault->op_index, .opcode = ~0u };
 	if (avail < sizeof(cmd->hdr))
 		return hk_bad(fault, "bytes");
 	memcpy(&cmd->hdr, from, sizeof(cmd->hdr));
@@ -238,28 +239,90 @@ static int run_mapping(struct hk_exec *ex, const struct hk_op *op, const union h
 	return op->exec(cmd, space, run);
 }
 
+static bool are_apart(const struct hk_operand *a, int n_a, const struct hk_operand *b, int n_b)
+{
+	struct hk_fault fault;
+
+	for (int i = 0; i < n_a; i++) {
+		for (int k = 0; k < n_b; k++) {
+			if (((a[i].access | b[k].access) & HK_WRITE) &&
+			    hk_disjoint(&a[i], &b[k], false, &fault))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* A command, and those behind it that may run with it. */
+struct group {
+	unsigned int n;
+	union hk_cmd cmd[1 + HK_MAX_JOINED];
+	struct hk_operand operand[1 + HK_MAX_JOINED][HK_MAX_OPERANDS];
+	int operands[1 + HK_MAX_JOINED];
+};
+
+/* Does the next command join? What is wrong with it is found out in its turn. */
+static bool join(struct group *g, const struct hk_op *op,
+		 const struct hearth_cmd_header *next, size_t avail)
+{
+	union hk_cmd *cmd = &g->cmd[g->n];
+	struct hk_fault fault;
+	const struct hk_op *its;
+
+	if (avail < sizeof(*next) || next->op != g->cmd[0].hdr.op ||
+	    fetch(next, avail, cmd, &its, &fault) || its != op)
+		return false;
+	g->operands[g->n] = check(cmd, op, g->operand[g->n], &fault);
+	if (g->operands[g->n] < 0 || !op->joins(&g->cmd[0], cmd))
+		return false;
+	for (unsigned int i = 0; i < g->n; i++) {
+		if (!are_apart(g->operand[i], g->operands[i], g->operand[g->n],
+			       g->operands[g->n]))
+			return false;
+	}
+	return true;
+}
+
+static void find_joined(struct group *g, const struct hk_op *op,
+			const struct hearth_cmd_header *cmd, size_t avail, struct hk_run *run)
+{
+	size_t at = cmd->bytes;
+
+	while (op->joins && g->n <= HK_MAX_JOINED &&
+	       join(g, op, (const void *)((const char *)cmd + at), avail - at)) {
+		run->joined[run->n_joined++] = &g->cmd[g->n];
+		at += g->cmd[g->n++].hdr.bytes;
+	}
+}
+
 int hk_exec_one(struct hk_exec *ex, struct hk_space *space,
 		const struct hearth_cmd_header *cmd, size_t avail,
 		struct hk_fault *fault)
 {
-	struct hk_operand operand[HK_MAX_OPERANDS];
 	struct hk_run run = { .isa = ex->isa, .pool = ex->pool, .fault = fault };
 	const struct hk_op *op;
-	union hk_cmd copy;
+	struct group g;
 	uint64_t fpenv;
-	int n, ret;
+	int ret;
 
-	ret = fetch(cmd, avail, &copy, &op, fault);
+	g.n = 1;
+	ret = fetch(cmd, avail, &g.cmd[0], &op, fault);
 	if (ret)
 		return ret;
-	n = check(&copy, op, operand, fault);
-	if (n < 0)
-		return n;
+	g.operands[0] = check(&g.cmd[0], op, g.operand[0], fault);
+	if (g.operands[0] < 0)
+		return g.operands[0];
+	find_joined(&g, op, cmd, avail, &run);
 	fpenv = hk_fpenv_enter();
 	if (op->exec)
-		ret = run_mapping(ex, op, &copy, space, &run);
+		ret = run_mapping(ex, op, &g.cmd[0], space, &run);
 	else
-		ret = run_mapped(ex, op, &copy, operand, n, space, &run);
+		ret = run_mapped(ex, op, &g.cmd[0], g.operand[0], g.operands[0], space, &run);
 	hk_fpenv_leave(fpenv);
-	return ret ? ret : (int)copy.hdr.bytes;
+	if (ret)
+		return ret;
+	fault->op_index += run.n_joined;
+	for (unsigned int i = 0; i <= run.n_joined; i++)
+		ret += (int)g.cmd[i].hdr.bytes;
+	return ret;
 }

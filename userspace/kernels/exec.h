@@ -69,13 +69,13 @@ int hk_exec_reserve(struct hk_exec *ex, const struct hearth_cmd_header *cmd,
 		    size_t avail, struct hk_fault *fault);
 
 /**
- * hk_exec_one() - execute one command
+ * hk_exec_one() - execute one command, and those behind it that run best with it
  * @space: where its addresses live
  * @cmd: the command; @avail bytes can be read there
- * @fault: error, opcode, addr and field are filled on failure; op_index is
- *	the caller's business
+ * @fault: error, opcode, addr and field are filled on failure; op_index, which
+ *	the caller counts, is raised by how many have run beside the first
  *
- * Returns the bytes of the command, or a negative errno: -EINVAL (malformed,
+ * Returns the bytes of the commands that ran, or a negative errno: -EINVAL (malformed,
  * unknown), -EFAULT (memory), -ENOMEM. Nothing is written after a malformed
  * command; after a memory fault the destination is undefined.
  */

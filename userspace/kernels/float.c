@@ -26,6 +26,8 @@ void hk_for_rows(struct hk_pool *pool, hk_rows_fn fn, void *arg, uint32_t rows,
 
 	if (!rows)
 		return;
+	if (rows / 2 < grain)
+		most = 1;
 	s.per_task = (grains + most - 1) / most * grain;
 	hk_pool_run(pool, split_task, &s, (rows + s.per_task - 1) / s.per_task);
 }
@@ -88,6 +90,7 @@ const struct hk_op hk_ops_float[HEARTH_OP_COUNT] = {
 		.operands = hk_matmul_operands,
 		.scratch = hk_matmul_scratch,
 		.exec = hk_matmul_exec,
+		.joins = hk_matmul_joins,
 	},
 	[HEARTH_OP_RMS_NORM] = {
 		.name = "rms_norm",

@@ -164,6 +164,7 @@ int hk_get_rows_exec(const void *cmd, struct hk_space *space, struct hk_run *r);
 
 int hk_matmul_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);
 size_t hk_matmul_scratch(const void *cmd, unsigned int threads);
+bool hk_matmul_joins(const void *cmd, const void *next);
 int hk_matmul_exec(const void *cmd, struct hk_space *space, struct hk_run *r);
 
 int hk_rms_norm_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault);

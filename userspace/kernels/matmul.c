@@ -79,27 +79,58 @@ static struct hk_act act_in_scratch(const struct hearth_cmd_matmul *c, void *scr
 	};
 }
 
+/* A matrix; all of a job meet the same input. */
+struct part {
+	const struct hearth_cmd_matmul *c;
+	struct hk_matmul m;
+	struct hk_map weights, dst;
+	/* Its outputs are the job's from @first on, a whole number of tiles; @n are mapped. */
+	uint32_t first, n;
+};
+
 struct job {
 	const struct hk_float_kernels *flt;
-	struct hk_matmul m;
+	uint32_t parts;
+	struct part part[1 + HK_MAX_JOINED];
 };
+
+static bool in_large_blocks(unsigned int type)
+{
+	return hk_type(type)->elements == HK_ACT_SUPER;
+}
+
+bool hk_matmul_joins(const void *cmd, const void *next)
+{
+	const struct hearth_cmd_matmul *a = cmd, *b = next;
+
+	return a->src == b->src && a->rows == b->rows && a->in_n == b->in_n &&
+	       hk_type(a->type)->unit && hk_type(b->type)->unit &&
+	       in_large_blocks(a->type) == in_large_blocks(b->type);
+}
 
 static void quantize_rows(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 {
 	const struct job *j = arg;
-	bool super = hk_type(j->m.type)->elements == HK_ACT_SUPER;
-	uint32_t n = j->m.in_n;
+	const struct hk_matmul *m = &j->part[0].m;
+	bool super = in_large_blocks(m->type);
 
 	for (uint32_t r = first; r < last; r++)
 		(super ? j->flt->quantize_256 : j->flt->quantize)(
-			&j->m.act, r, j->m.src + (uint64_t)r * n, n);
+			&m->act, r, m->src + (uint64_t)r * m->in_n, m->in_n);
 }
 
 static void matmul_tiles(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 {
 	const struct job *j = arg;
 
-	j->flt->matmul(&j->m, first, last);
+	for (uint32_t i = 0; i < j->parts; i++) {
+		const struct part *p = &j->part[i];
+		uint32_t from = first > p->first ? first : p->first;
+		uint32_t to = last < p->first + p->n ? last : p->first + p->n;
+
+		if (from < to)
+			j->flt->matmul(&p->m, from - p->first, to - p->first);
+	}
 }
 
 /* Output rows of one map: all, or about a window of weights. */
@@ -114,7 +145,7 @@ static uint32_t window_rows(const struct hearth_cmd_matmul *c, const struct hk_s
 }
 
 /* Products that take longer than telling another core. */
-#define TASK_PRODUCTS	12288
+#define TASK_PRODUCTS	16384
 
 /* Output rows that are worth a task. */
 static uint32_t grain_rows(const struct hk_matmul *m)
@@ -124,77 +155,146 @@ static uint32_t grain_rows(const struct hk_matmul *m)
 	return (uint32_t)(rows / HK_MATMUL_TILE + 1) * HK_MATMUL_TILE;
 }
 
-static int one_pass(const struct hearth_cmd_matmul *c, struct job *j, float *dst,
-		    struct hk_space *space, struct hk_run *r)
+static int one_pass(struct job *j, float *dst, struct hk_space *space, struct hk_run *r)
 {
-	uint32_t step = window_rows(c, space, j->m.row_bytes);
-	uint32_t grain = grain_rows(&j->m);
+	struct part *p = &j->part[0], *end = &j->part[j->parts - 1];
+	const struct hearth_cmd_matmul *c = p->c;
+	uint32_t step = window_rows(c, space, p->m.row_bytes);
 
 	if (hk_type(c->type)->unit)
-		hk_for_rows(r->pool, quantize_rows, j, j->m.rows, 32768 / c->in_n + 1);
+		hk_for_rows(r->pool, quantize_rows, j, p->m.rows, 6144 / c->in_n + 1);
 	for (uint32_t o = 0; o < c->out_n; o += step) {
-		uint32_t n = c->out_n - o < step ? c->out_n - o : step;
-		struct hk_operand w = { c->weights + o * j->m.row_bytes,
-					n * j->m.row_bytes, HK_READ, "weights" };
-		struct hk_map map;
-		int ret = hk_map(space, &map, &w, r->fault);
+		struct hk_operand w = { .va = c->weights + o * p->m.row_bytes,
+					.access = HK_READ, .name = "weights" };
+		int ret;
 
+		p->n = c->out_n - o < step ? c->out_n - o : step;
+		w.bytes = p->n * p->m.row_bytes;
+		ret = hk_map(space, &p->weights, &w, r->fault);
 		if (ret)
 			return ret;
-		j->m.weights = map.ptr;
-		j->m.dst = dst + o;
-		hk_for_rows(r->pool, matmul_tiles, j, n, grain);
-		ret = hk_unmap(space, &map, 0, r->fault);
+		p->m.weights = p->weights.ptr;
+		p->m.dst = dst + o;
+		hk_for_rows(r->pool, matmul_tiles, j, end->first + end->n, grain_rows(&p->m));
+		ret = hk_unmap(space, &p->weights, 0, r->fault);
 		if (ret)
 			return ret;
 	}
 	return 0;
 }
 
-static int all_passes(const struct hearth_cmd_matmul *c, const float *src, float *dst,
-		      struct hk_space *space, struct hk_run *r)
+static int all_passes(struct job *j, const float *src, struct hk_space *space, struct hk_run *r)
 {
+	const struct hearth_cmd_matmul *c = j->part[0].c;
 	uint32_t step = pass_rows(c);
-	struct job j = {
-		.flt = hk_flt(r),
-		.m = {
-			.type = c->type,
-			.in_n = c->in_n,
-			.row_bytes = hk_row_bytes(c->type, c->in_n),
-			.act = act_in_scratch(c, r->scratch),
-			.dst_stride = c->out_n,
-		},
-	};
 
 	for (uint32_t i = 0; i < c->rows; i += step) {
 		int ret;
 
-		j.m.rows = c->rows - i < step ? c->rows - i : step;
-		j.m.act.rows = j.m.rows;
-		j.m.src = src + (uint64_t)i * c->in_n;
-		ret = one_pass(c, &j, dst + (uint64_t)i * c->out_n, space, r);
+		for (uint32_t k = 0; k < j->parts; k++) {
+			struct part *p = &j->part[k];
+
+			p->m.rows = c->rows - i < step ? c->rows - i : step;
+			p->m.act.rows = p->m.rows;
+			p->m.src = src + (uint64_t)i * c->in_n;
+			p->m.dst = (float *)p->dst.ptr + (uint64_t)i * p->c->out_n;
+		}
+		ret = one_pass(j, j->part[0].m.dst, space, r);
 		if (ret)
 			return ret;
 	}
 	return 0;
+}
+
+static int map_dst(struct part *p, struct hk_space *space, struct hk_fault *fault)
+{
+	struct hk_operand dst = { p->c->dst, (uint64_t)p->c->rows * p->c->out_n * 4, HK_WRITE,
+				  "dst" };
+
+	return hk_map(space, &p->dst, &dst, fault);
+}
+
+static void part_init(struct part *p, const struct hearth_cmd_matmul *c, void *scratch)
+{
+	*p = (struct part){
+		.c = c,
+		.m = {
+			.type = c->type,
+			.in_n = c->in_n,
+			.row_bytes = hk_row_bytes(c->type, c->in_n),
+			.act = act_in_scratch(c, scratch),
+			.dst_stride = c->out_n,
+		},
+		.n = c->out_n,
+	};
+}
+
+static int unmap_joined(struct job *j, struct hk_space *space, int ret, struct hk_fault *fault)
+{
+	while (j->parts > 1) {
+		struct part *p = &j->part[--j->parts];
+
+		ret = hk_unmap(space, &p->weights, ret, fault);
+		ret = hk_unmap(space, &p->dst, ret, fault);
+	}
+	return ret;
+}
+
+/* All of the next part, or nothing. */
+static bool map_joined(struct part *p, struct hk_space *space)
+{
+	struct hk_operand w = { p->c->weights, p->c->out_n * p->m.row_bytes, HK_READ,
+				"weights" };
+	struct hk_fault fault;
+
+	if (map_dst(p, space, &fault))
+		return false;
+	if (hk_map(space, &p->weights, &w, &fault)) {
+		hk_unmap(space, &p->dst, -EFAULT, &fault);
+		return false;
+	}
+	p->m.weights = p->weights.ptr;
+	return true;
+}
+
+/* What cannot be mapped comes by itself, for its fault to be its own. */
+static void add_joined(struct job *j, struct hk_space *space, struct hk_run *r)
+{
+	unsigned int n = space->window ? 0 : r->n_joined;
+
+	for (r->n_joined = 0; r->n_joined < n; r->n_joined++) {
+		const struct part *last = &j->part[r->n_joined];
+		struct part *p = &j->part[r->n_joined + 1];
+
+		part_init(p, r->joined[r->n_joined], r->scratch);
+		p->first = last->first + (last->n + HK_MATMUL_TILE - 1) / HK_MATMUL_TILE *
+			   HK_MATMUL_TILE;
+		if (!map_joined(p, space))
+			break;
+		j->parts++;
+	}
 }
 
 int hk_matmul_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_matmul *c = cmd;
 	struct hk_operand src = { c->src, (uint64_t)c->rows * c->in_n * 4, HK_READ, "src" };
-	struct hk_operand dst = { c->dst, (uint64_t)c->rows * c->out_n * 4, HK_WRITE,
-				  "dst" };
-	struct hk_map src_map, dst_map;
+	struct hk_map src_map;
+	struct job j;
 	int ret;
 
+	j.flt = hk_flt(r);
+	j.parts = 1;
+	part_init(&j.part[0], c, r->scratch);
 	ret = hk_map(space, &src_map, &src, r->fault);
 	if (ret)
 		return ret;
-	ret = hk_map(space, &dst_map, &dst, r->fault);
+	ret = map_dst(&j.part[0], space, r->fault);
 	if (!ret) {
-		ret = all_passes(c, src_map.ptr, dst_map.ptr, space, r);
-		ret = hk_unmap(space, &dst_map, ret, r->fault);
+		add_joined(&j, space, r);
+		ret = all_passes(&j, src_map.ptr, space, r);
+		ret = unmap_joined(&j, space, ret, r->fault);
+		ret = hk_unmap(space, &j.part[0].dst, ret, r->fault);
 	}
 	return hk_unmap(space, &src_map, ret, r->fault);
 }

@@ -11,6 +11,9 @@
 
 #include "kernels/exec.h"
 
+/* Commands that run with another one at most. */
+#define HK_MAX_JOINED	2
+
 /**
  * struct hk_run - what a kernel may use besides its operands
  */
@@ -21,6 +24,12 @@ struct hk_run {
 	void *scratch;
 	size_t scratch_bytes;
 	struct hk_fault *fault;
+	/**
+	 * @joined: Commands behind this one, by joins() fit to be run with it. The
+	 * kernel runs all of them, or lowers @n_joined: then they come by themselves.
+	 */
+	const void *joined[HK_MAX_JOINED];
+	unsigned int n_joined;
 };
 
 /**
@@ -54,6 +63,12 @@ struct hk_op {
 	 * themselves: streaming weights, the live part of a KV cache.
 	 */
 	int (*exec)(const void *cmd, struct hk_space *space, struct hk_run *r);
+
+	/**
+	 * @joins: May @next, of the same op, run together with @cmd? NULL: never.
+	 * Neither writes what the other touches.
+	 */
+	bool (*joins)(const void *cmd, const void *next);
 };
 
 /* int8.c's and float.c's rows, by opcode; exec.c merges them */

@@ -51,6 +51,6 @@ int hk_rms_norm_run(const void *cmd, void *const ptr[], struct hk_run *r)
 	const struct hearth_cmd_rms_norm *c = cmd;
 	struct job j = { c, hk_flt(r), ptr[0], ptr[1], ptr[2] };
 
-	hk_for_rows(r->pool, rows, &j, c->rows, 16384 / c->n + 1);
+	hk_for_rows(r->pool, rows, &j, c->rows, 6144 / c->n + 1);
 	return 0;
 }

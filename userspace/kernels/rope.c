@@ -71,6 +71,6 @@ int hk_rope_run(const void *cmd, void *const ptr[], struct hk_run *r)
 	if (ret)
 		return ret;
 	hk_for_rows(r->pool, rows, &j, c->rows,
-		    (uint32_t)(16384 / ((uint64_t)c->heads * c->head_dim) + 1));
+		    (uint32_t)(6144 / ((uint64_t)c->heads * c->head_dim) + 1));
 	return 0;
 }
