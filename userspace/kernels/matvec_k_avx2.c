@@ -127,16 +127,25 @@ HK_INLINE __m256i q6_row(const uint8_t *row, const int8_t *x, __m256i minus)
 	__m256i sum = _mm256_slli_epi32(_mm256_madd_epi16(scales, minus), 5);
 
 	HK_UNROLL
-	for (int j = 0; j < 8; j++) {
-		const int n = j / 4, at = j % 4;
-		const __m256i both = _mm256_set1_epi16((short)((2 * j + 1) << 8 | 2 * j));
-		__m256i q = load32(row + 64 * n + at % 2 * 32);
+	for (int n = 0; n < 2; n++) {
+		__m256i high = load32(row + 128 + 32 * n);
+		__m256i q[2] = { load32(row + 64 * n), load32(row + 64 * n + 32) };
 
-		q = at < 2 ? low_nibble(q) : high_nibble(q);
-		q = _mm256_or_si256(q, high_bits(load32(row + 128 + 32 * n), 2 * at, 2));
-		q = _mm256_maddubs_epi16(q, load32(x + HK_ACT_BLOCK * j));
-		q = _mm256_madd_epi16(q, _mm256_shuffle_epi8(scales, both));
-		sum = _mm256_add_epi32(sum, q);
+		/* One load for all that is in it. */
+		IN_ORDER(high);
+		IN_ORDER(q[0]);
+		IN_ORDER(q[1]);
+		HK_UNROLL
+		for (int at = 0; at < 4; at++) {
+			const int j = 4 * n + at;
+			const __m256i both = _mm256_set1_epi16((short)((2 * j + 1) << 8 | 2 * j));
+			__m256i v = at < 2 ? low_nibble(q[at]) : high_nibble(q[at - 2]);
+
+			v = _mm256_or_si256(v, high_bits(high, 2 * at, 2));
+			v = _mm256_maddubs_epi16(v, load32(x + HK_ACT_BLOCK * j));
+			v = _mm256_madd_epi16(v, _mm256_shuffle_epi8(scales, both));
+			sum = _mm256_add_epi32(sum, v);
+		}
 	}
 	return sum;
 }
