@@ -10,6 +10,8 @@
 #include <linux/dma-fence.h>
 #include <linux/fs.h>
 #include <linux/kobject.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
 
 #include <drm/drm_device.h>
 #include <drm/drm_drv.h>
@@ -70,11 +72,21 @@ static inline int hearth_sched_job_init(struct drm_sched_job *job,
 /* Binds change lists of mappings where fences are signalled: not under reservations. */
 #ifdef HEARTH_HAVE_GPUVM_IMMEDIATE
 #define HEARTH_GPUVM_FLAGS (DRM_GPUVM_RESV_PROTECTED | DRM_GPUVM_IMMEDIATE_MODE)
+static inline struct mutex *hearth_gem_gpuva_lock(struct drm_gem_object *obj, struct mutex *own)
+{
+	return &obj->gpuva.lock;
+}
+
 static inline void hearth_gem_gpuva_set_lock(struct drm_gem_object *obj, struct mutex *lock)
 {
 }
 #else
 #define HEARTH_GPUVM_FLAGS DRM_GPUVM_RESV_PROTECTED
+static inline struct mutex *hearth_gem_gpuva_lock(struct drm_gem_object *obj, struct mutex *own)
+{
+	return own;
+}
+
 #define hearth_gem_gpuva_set_lock(obj, lock) drm_gem_gpuva_set_lock(obj, lock)
 #endif
 
@@ -95,11 +107,33 @@ static inline int hearth_gpuvm_sm_map(struct drm_gpuvm *gpuvm, void *priv, u64 a
 #endif
 }
 
+/* @lock, of the list of mappings: where DRM takes it itself, it may not be held. */
+static inline struct drm_gpuvm_bo *hearth_gpuvm_bo_obtain(struct drm_gpuvm_bo *fresh,
+							  struct mutex *lock)
+{
+#ifdef HEARTH_HAVE_GPUVM_OBTAIN_LOCKS
+	return drm_gpuvm_bo_obtain_prealloc(fresh);
+#else
+	struct drm_gpuvm_bo *vm_bo;
+
+	mutex_lock(lock);
+	vm_bo = drm_gpuvm_bo_obtain_prealloc(fresh);
+	mutex_unlock(lock);
+	return vm_bo;
+#endif
+}
+
 /* The new name is of the time when a file may have another kind of mmap as well. */
 #ifdef HEARTH_HAVE_VFS_MMAP
 #define hearth_vfs_mmap vfs_mmap
 #else
 #define hearth_vfs_mmap call_mmap
+#endif
+
+#ifdef HEARTH_HAVE_VMA_IS_COW_MAPPING
+#define hearth_vma_is_cow_mapping vma_is_cow_mapping
+#else
+#define hearth_vma_is_cow_mapping(vma) is_cow_mapping((vma)->vm_flags)
 #endif
 
 /* Newer kernels want the fence to bring its own lock: NULL. */
@@ -115,18 +149,18 @@ static inline spinlock_t *hearth_fence_lock(spinlock_t *lock)
 }
 #endif
 
-/* Tells user space that only a rebind brings the device back. */
+/*
+ * Tells user space that only a rebind brings the device back. Where there is
+ * a drm_dev_wedged_event(), it sends from the primary node: a device of accel
+ * has none.
+ */
 static inline void hearth_wedged_event(struct drm_device *drm)
 {
-#ifdef HEARTH_HAVE_WEDGED_EVENT
-	drm_dev_wedged_event(drm, DRM_WEDGE_RECOVERY_REBIND, NULL);
-#else
 	static const char wedged[] = "WEDGED=rebind";
 	struct drm_minor *minor = drm->accel ?: drm->primary;
 	char *env[2] = { (char *)wedged, NULL };
 
 	kobject_uevent_env(&minor->kdev->kobj, KOBJ_CHANGE, env);
-#endif
 }
 
 #endif /* __HEARTH_COMPAT_H__ */

@@ -244,7 +244,7 @@ static int hearth_gem_mmap(struct drm_gem_object *obj, struct vm_area_struct *vm
 	if (bo->flags & DRM_HEARTH_BO_NO_MMAP)
 		return -EPERM;
 	/* A private copy of a buffer is not the buffer. */
-	if (is_cow_mapping(vma->vm_flags))
+	if (hearth_vma_is_cow_mapping(vma))
 		return -EINVAL;
 	if (bo->flags & DRM_HEARTH_BO_STATE)
 		return hearth_bo_mmap_state(bo, vma);

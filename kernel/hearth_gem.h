@@ -105,15 +105,6 @@ static inline struct hearth_bo *to_hearth_bo(struct drm_gem_object *obj)
 	return container_of(obj, struct hearth_bo, base);
 }
 
-static inline struct mutex *hearth_bo_gpuva_lock(struct drm_gem_object *obj)
-{
-#ifdef HEARTH_HAVE_GPUVM_IMMEDIATE
-	return &obj->gpuva.lock;
-#else
-	return &to_hearth_bo(obj)->gpuva_lock;
-#endif
-}
-
 u64 hearth_gem_max_bytes(struct hearth_device *hdev);
 
 /* struct drm_driver.gem_prime_import */

@@ -8,6 +8,7 @@
 #include <linux/workqueue.h>
 
 #include <drm/drm_managed.h>
+#include <drm/drm_print.h>
 
 #include "hearth_device.h"
 #include "hearth_gem.h"

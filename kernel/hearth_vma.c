@@ -32,6 +32,11 @@ static void hearth_vm_free(struct drm_gpuvm *gpuvm)
 	kfree(to_hearth_vm(gpuvm));
 }
 
+static struct mutex *hearth_bo_gpuva_lock(struct drm_gem_object *obj)
+{
+	return hearth_gem_gpuva_lock(obj, &to_hearth_bo(obj)->gpuva_lock);
+}
+
 /*
  * Drops a buffer's place in the address space; with the last one the buffer
  * leaves the list of those that submits lock, which the reservation protects.
@@ -67,9 +72,7 @@ static int hearth_vm_bo_obtain(struct hearth_vm *vm, struct hearth_bind_op *op,
 		hearth_vm_bo_put(fresh);
 		return ret;
 	}
-	mutex_lock(hearth_bo_gpuva_lock(obj));
-	op->vm_bo = drm_gpuvm_bo_obtain_prealloc(fresh);
-	mutex_unlock(hearth_bo_gpuva_lock(obj));
+	op->vm_bo = hearth_gpuvm_bo_obtain(fresh, hearth_bo_gpuva_lock(obj));
 	drm_gpuvm_bo_extobj_add(op->vm_bo);
 	dma_resv_unlock(hearth_vm_resv(vm));
 	return 0;
