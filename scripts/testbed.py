@@ -26,6 +26,9 @@ import time
 
 # What the machine that builds is.
 HOST_ARCH = 'amd64'
+HOST_LIBRARIES = 'usr/lib/x86_64-linux-gnu'
+HOST_LOADER = 'usr/lib64/ld-linux-x86-64.so.2'
+NEWEST_SUITES = ['trixie-backports', 'trixie']
 # arch: Debian's name. host: codename of the build machine -> suites, the
 # first of which wins. A kernel must fit the machine's gcc, so it depends on it.
 KERNELS = {
@@ -39,6 +42,9 @@ KERNELS = {
         'suites': {'bookworm': ['bookworm-backports'],
                    'trixie': ['trixie', 'trixie-updates']},
     },
+    # Without a series: what the suite's linux-headers-amd64 names. It brings the gcc that
+    # it was made with, so the machine's does not matter.
+    'new-amd64': {'arch': 'amd64', 'suites': dict.fromkeys(('bookworm', 'trixie'), NEWEST_SUITES)},
 }
 QEMU_SUITES = ['trixie-backports', 'trixie']
 QEMU_MINIMUM = (10, 1)
@@ -151,6 +157,7 @@ class Apt:
     def __init__(self, suites, arch='amd64', sources=False):
         release = codename()
         uri, key = mirror(release)
+        self.suites = suites
         self.dir = os.path.join(cache_dir(), 'apt', '+'.join(suites) + '-' + arch + '-src' * sources)
         for d in ('lists/partial', 'cache/archives/partial'):
             os.makedirs(os.path.join(self.dir, d), exist_ok=True)
@@ -261,10 +268,10 @@ def write_wrapper(root, command):
     with open(path, 'w', encoding='utf-8') as f:
         f.write(f'''#!/bin/sh
 root=$(dirname "$(readlink -f "$0")")
-lib=$root/usr/lib/x86_64-linux-gnu
+lib=$root/{HOST_LIBRARIES}
 QEMU_MODULE_DIR=$lib/qemu
 export QEMU_MODULE_DIR
-exec "$root/usr/lib64/ld-linux-x86-64.so.2" --argv0 {command} --library-path "$lib" \\
+exec "$root/{HOST_LOADER}" --argv0 {command} --library-path "$lib" \\
 	"$root/usr/bin/{command}" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
 ''')
     os.chmod(path, 0o755)
@@ -315,14 +322,14 @@ def write_runner(root, folders):
     with open(path, 'w', encoding='utf-8') as f:
         f.write(f'''#!/bin/sh
 root=$(dirname "$(readlink -f "$0")")
-lib=$root/usr/lib/x86_64-linux-gnu
+lib=$root/{HOST_LIBRARIES}
 program=$1
 shift
 case $program in
 */*) ;;
 *) program=$root/usr/bin/$program ;;
 esac
-exec "$root/usr/lib64/ld-linux-x86-64.so.2" --library-path "{search}" "$program" "$@"
+exec "$root/{HOST_LOADER}" --library-path "{search}" "$program" "$@"
 ''')
     os.chmod(path, 0o755)
     return path
@@ -340,7 +347,7 @@ def get_peer(name, notes):
             debs = apt.download(apt.closure(*row['packages']), os.path.join(tmp, 'debs'))
             unpack(debs, tmp)
             shutil.rmtree(os.path.join(tmp, 'debs'))
-            lib = os.path.join(tmp, 'usr/lib/x86_64-linux-gnu')
+            lib = os.path.join(tmp, HOST_LIBRARIES)
             for plugin in os.listdir(os.path.join(lib, row['plugins'])) if row.get('plugins') else []:
                 os.symlink(f'{row["plugins"]}/{plugin}', os.path.join(lib, plugin))
             runner = write_runner(tmp, row.get('folders', []))
@@ -351,6 +358,12 @@ def get_peer(name, notes):
 
 
 def newest_kernel(apt, row):
+    if 'series' not in row:
+        out = run(['apt-cache', *apt.opts, 'depends', f'linux-headers-{row["arch"]}'])
+        m = re.search(r'Depends: linux-headers-(\d\S*)-%s$' % row['arch'], out, re.M)
+        if not m:
+            raise Failure(f'{apt.suites[0]} names no newest kernel for {row["arch"]}')
+        return m[1]
     pattern = re.compile(r'linux-headers-(%s\.(\d+)\S*)-%s$' % (re.escape(row['series']), row['arch']))
     found = [m for m in map(pattern.match, apt.names(f'linux-headers-{row["series"]}.')) if m]
     found = [m for m in found if not re.search(r'cloud|rt', m[1])]
@@ -382,18 +395,19 @@ def extract_vmlinux(image, out):
         f.write(elf)
 
 
-def unpack_image(deb, root, version):
-    base = [f'*/modules/{version}/modules.*', './boot/*']
+def unpack_image(debs, root, version):
+    base = [f'*/modules/{version}/modules.*', f'*/modules/{version}/vmlinuz', './boot/*']
     base += [f'*/modules/{version}/kernel/{d}/*' for d in MODULE_FOLDERS]
-    # A folder that a kernel does not have is no error; an empty result is, below.
-    run(['sh', '-c', 'deb=$1; root=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x '
-         '--no-same-owner --wildcards -C "$root" "$@" 2>/dev/null || true',
-         'sh', deb, root, *base])
-    if os.path.isdir(os.path.join(root, 'usr/lib/modules')):
+    for deb in debs:
+        # A folder that a package does not have is no error; an empty result is, below.
+        run(['sh', '-c', 'deb=$1; root=$2; shift 2; dpkg-deb --fsys-tarfile "$deb" | tar -x '
+             '--no-same-owner --keep-directory-symlink --wildcards -C "$root" "$@" 2>/dev/null || true',
+             'sh', deb, root, *base])
+    if not os.path.exists(os.path.join(root, 'lib/modules')):
         os.makedirs(os.path.join(root, 'lib'), exist_ok=True)
         shutil.move(os.path.join(root, 'usr/lib/modules'), os.path.join(root, 'lib/modules'))
     if not os.path.isdir(os.path.join(root, f'lib/modules/{version}/kernel/drivers/gpu')):
-        raise Failure(f'{os.path.basename(deb)} has no modules of {version}')
+        raise Failure(f'{os.path.basename(debs[0])} has no modules of {version}')
     run([shutil.which('depmod') or '/sbin/depmod', '-b', root, version])
 
 
@@ -402,13 +416,15 @@ def boot_image(root, name, arch):
     return os.path.join(root, 'vmlinux' if arch == 'amd64' else f'boot/vmlinuz-{name}')
 
 
-def fix_headers(root, version, arch):
-    """Debian's headers name their common part by an absolute path."""
+def fix_headers(root, version, arch, search=''):
+    """Debian's headers name their common part by an absolute path. A folder in search is
+    where their compiler is: whoever builds against them has it first in the path."""
     final = root.split('.tmp.')[0]
     path = os.path.join(root, f'usr/src/linux-headers-{version}-{arch}/Makefile')
     with open(path, encoding='utf-8') as f:
         text = f.read()
     with open(path, 'w', encoding='utf-8') as f:
+        f.write(f'export PATH := {final}/{search}:$(PATH)\n' if search else '')
         f.write(text.replace('/usr/src/', f'{final}/usr/src/'))
 
 
@@ -426,7 +442,7 @@ def unpack_kernel(apt, row, version, root):
     for deb in sorted(os.listdir(debs)):
         path = os.path.join(debs, deb)
         if deb.startswith('linux-image'):
-            unpack_image(path, root, name)
+            unpack_image([path], root, name)
             if row['arch'] == 'amd64':
                 extract_vmlinux(os.path.join(root, f'boot/vmlinuz-{name}'),
                                 boot_image(root, name, row['arch']))
@@ -434,6 +450,38 @@ def unpack_kernel(apt, row, version, root):
             run(['dpkg-deb', '-x', path, root])
     shutil.rmtree(debs)
     fix_headers(root, version, row['arch'])
+
+
+def wrap_programs(root):
+    """Programs of root run on the libc of root, even those that others of them start."""
+    final = root.split('.tmp.')[0]
+    for folder, _, names in os.walk(os.path.join(root, 'usr')):
+        for path in (os.path.join(folder, n) for n in names if '.so' not in n):
+            if os.path.islink(path) or not os.access(path, os.X_OK):
+                continue
+            with open(path, 'rb') as f:
+                if f.read(4) != b'\x7fELF':
+                    continue
+            os.rename(path, path + '.elf')
+            inside = os.path.relpath(path, root)
+            with open(path, 'w', encoding='utf-8') as f:
+                f.write(f'#!/bin/sh\nexec {final}/{HOST_LOADER} --argv0 "$0" --library-path '
+                        f'{final}/{HOST_LIBRARIES} {final}/{inside}.elf "$@"\n')
+            os.chmod(path, 0o755)
+
+
+def unpack_newest_kernel(apt, row, version, root):
+    """The same with the compiler and the libc of both. The image is in three packages."""
+    name = f'{version}-{row["arch"]}'
+    debs, image = os.path.join(root, 'debs'), os.path.join(root, 'image')
+    unpack(apt.download(apt.closure(f'linux-headers-{name}', 'binutils'), debs), root)
+    parts = [f'linux-{part}-{name}' for part in ('base', 'binary', 'modules')]
+    unpack_image(apt.download(parts, image), root, name)
+    shutil.rmtree(debs)
+    shutil.rmtree(image)
+    extract_vmlinux(os.path.join(root, f'lib/modules/{name}/vmlinuz'), boot_image(root, name, row['arch']))
+    wrap_programs(root)
+    fix_headers(root, version, row['arch'], 'usr/bin')
 
 
 def get_kernel(name, notes):
@@ -447,7 +495,7 @@ def get_kernel(name, notes):
     image = boot_image(root, name, arch)
     if not os.path.exists(image):
         with staged(root) as tmp:
-            unpack_kernel(apt, row, version, tmp)
+            (unpack_kernel if 'series' in row else unpack_newest_kernel)(apt, row, version, tmp)
     notes.append(name)
     return {'path': root, 'version': name, 'arch': arch, 'image': image,
             'headers': os.path.join(root, f'usr/src/linux-headers-{name}'),
@@ -518,7 +566,7 @@ def get_demo_models(notes):
              '--strip-components=6', '*/teflon/tests/mobilenet_v1_1.0_224_quant.tflite'])
         for deb in apt.download(['python-matplotlib-data', 'libjpeg-turbo-progs', 'libjpeg62-turbo'], work):
             run(['dpkg-deb', '-x', deb, work])
-        env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(work, 'usr/lib/x86_64-linux-gnu'))
+        env = dict(os.environ, LD_LIBRARY_PATH=os.path.join(work, HOST_LIBRARIES))
         photo = run(['find', work, '-name', 'grace_hopper.jpg']).strip()
         run([os.path.join(work, 'usr/bin/djpeg'), '-pnm', '-outfile', os.path.join(tmp, 'picture.ppm'),
              photo], env=env)
