@@ -63,6 +63,13 @@ static inline int hearth_sched_job_init(struct drm_sched_job *job,
 #define HEARTH_DRIVER_GEM_GPUVA 0
 #endif
 
+/* Where it is absent, what is active is always told. */
+#ifdef HEARTH_HAVE_GEM_OBJECT_ACTIVE
+#define HEARTH_GEM_OBJECT_ACTIVE DRM_GEM_OBJECT_ACTIVE
+#else
+#define HEARTH_GEM_OBJECT_ACTIVE 0
+#endif
+
 #ifdef HEARTH_HAVE_SCHED_STAT_RESET
 #define HEARTH_SCHED_STAT_RESET DRM_GPU_SCHED_STAT_RESET
 #else

@@ -8,6 +8,7 @@
 #include <drm/drm_gem.h>
 #include <drm/drm_print.h>
 
+#include "hearth_compat.h"
 #include "hearth_device.h"
 #include "hearth_fdinfo.h"
 #include "hearth_gem.h"
@@ -84,7 +85,8 @@ static void hearth_fdinfo_memory(struct drm_printer *p, struct drm_file *file)
 	spin_unlock(&file->table_lock);
 
 	drm_print_memory_stats(p, &info.stats,
-			       DRM_GEM_OBJECT_RESIDENT | DRM_GEM_OBJECT_PURGEABLE, "memory");
+			       HEARTH_GEM_OBJECT_ACTIVE | DRM_GEM_OBJECT_RESIDENT |
+			       DRM_GEM_OBJECT_PURGEABLE, "memory");
 	drm_printf(p, "hearth-proportional-memory:\t%llu KiB\n", info.proportional >> 10);
 }
 
