@@ -54,6 +54,11 @@ ARM64_BOOTS = [
     ('dt-region', [*VGEM, '--device-tree', 'tests/qemu/region.dts'],
      ['bo', 'fault', 'file_bo', 'prime', 'region', 'share', 'submit', 'vm_bind']),
 ]
+# The newest kernel: what its libraries do for the driver (gpuvm, scheduler, fences, dma-buf,
+# page cache). All programs with tests/run --kernel new-amd64 kselftest.
+NEW_KERNEL = 'new-amd64'
+NEW_KERNEL_PROGRAMS = ['bo', 'fault', 'file_bo', 'inject', 'lifetime', 'memory_fdinfo', 'prime', 'queue',
+                       'share', 'submit', 'vm_bind']
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
 FUZZ_SECONDS = 10
@@ -334,6 +339,22 @@ def arm64_guest(ctx):
     return results + (arm64.same_bits_in_guest(ctx) if ctx.wants('same-bits') else [])
 
 
+def new_kernel(ctx):
+    """The newest kernel that Debian has: what the driver leaves to it compiles, and holds."""
+    try:
+        testbed.ensure([NEW_KERNEL], quiet=True)
+    except testbed.Failure as e:
+        if ctx.strict:
+            raise
+        return [Result('newest kernel', SKIP, str(e).splitlines()[0])]
+    module = build_modules(ctx, f'hearth.ko for {testbed.part(NEW_KERNEL)["version"]}',
+                           f'kernel/{NEW_KERNEL}', NEW_KERNEL, 'W=1')
+    if module.outcome == FAIL:
+        return [module]
+    chosen = [p for p in ctx.programs('tests/kselftest') if named(p, NEW_KERNEL_PROGRAMS)]
+    return [module] + guest_programs(ctx, 'new-kernel/msi', NEW_KERNEL, [*VGEM, *FAT], chosen)
+
+
 def in_region(ctx, log, kernel, programs, names):
     return guest_programs(ctx, log, kernel, REGION, [p for p in programs if named(p, names)])
 
@@ -527,6 +548,7 @@ SUITES = [
     ('arm64', HOST, on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
     ('vm', GUEST, vm, 'the runner of guests notices what it must'),
     ('kselftest', GUEST, kselftest, 'ioctls, faults, unplug, in the guest'),
+    ('new-kernel', GUEST, new_kernel, 'the newest kernel of Debian: hearth.ko with W=1, and a boot of it'),
     ('arm64-guest', GUEST, arm64_guest, 'the driver on arm64, by device tree; NPU, guest and host: same bits'),
     ('e2e', GUEST, e2e, 'models, end to end'),
     ('debug', GUEST, debug, 'KUnit and kselftest on a kernel with KASAN and lockdep'),
