@@ -12,6 +12,7 @@
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
 #include <drm/drm_device.h>
@@ -287,6 +288,26 @@ struct hearth_bo *hearth_bo_alloc(struct drm_device *drm, u32 flags)
 	return bo;
 }
 
+/*
+ * Memory of a state may be huge pages. That of others not: it is mapped by offsets of
+ * the DRM file, which may lie otherwise than a huge page has to.
+ */
+static int hearth_bo_init_object(struct drm_device *drm, struct hearth_bo *bo, u64 size)
+{
+	struct vfsmount *huge = to_hearth_device(drm)->mm.huge;
+	struct file *shmem;
+
+	if (!huge || !(bo->flags & DRM_HEARTH_BO_STATE))
+		return drm_gem_object_init(drm, &bo->base, size);
+
+	drm_gem_private_object_init(drm, &bo->base, size);
+	shmem = shmem_file_setup_with_mnt(huge, "hearth state", size, VM_NORESERVE);
+	if (IS_ERR(shmem))
+		return PTR_ERR(shmem);
+	bo->base.filp = shmem;
+	return 0;
+}
+
 static struct hearth_bo *hearth_bo_create(struct drm_device *drm, u64 size, u32 flags)
 {
 	struct hearth_bo *bo = hearth_bo_alloc(drm, flags);
@@ -295,7 +316,7 @@ static struct hearth_bo *hearth_bo_create(struct drm_device *drm, u64 size, u32 
 	if (!bo)
 		return ERR_PTR(-ENOMEM);
 
-	ret = drm_gem_object_init(drm, &bo->base, size);
+	ret = hearth_bo_init_object(drm, bo, size);
 	if (ret) {
 		drm_gem_private_object_fini(&bo->base);
 		kfree(bo);

@@ -3,6 +3,9 @@
  * All memory of a device: what its removal takes away, what debugfs shows.
  */
 #include <linux/dma-buf.h>
+#include <linux/fs.h>
+#include <linux/huge_mm.h>
+#include <linux/mount.h>
 #include <linux/seq_file.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -48,10 +51,31 @@ void hearth_mm_module_exit(void)
 	destroy_workqueue(hearth_bind_wq);
 }
 
+/*
+ * A huge page of a state is one entry of the device's page table, else an extent has
+ * a table of its own. Larger ones than an extent would be split where a state is cut.
+ */
+static void hearth_mm_mount_huge(struct hearth_mm *mm)
+{
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+	char options[] = "huge=within_size";
+	struct file_system_type *type = get_fs_type("tmpfs");
+	struct vfsmount *mnt;
+
+	if (!type || !has_transparent_hugepage() || HPAGE_PMD_SIZE > HEARTH_EXTENT_BYTES)
+		return;
+	mnt = vfs_kern_mount(type, SB_KERNMOUNT, type->name, options);
+	if (!IS_ERR(mnt))
+		mm->huge = mnt;
+#endif
+}
+
 static void hearth_mm_release(struct drm_device *drm, void *data)
 {
 	struct hearth_mm *mm = data;
 
+	if (mm->huge)
+		kern_unmount(mm->huge);
 	drm_WARN_ON(drm, !list_empty(&mm->bos) || !list_empty(&mm->vms));
 	drm_WARN_ON(drm, !list_empty(&mm->stores) || atomic_read(&mm->nr_extents));
 	drm_WARN_ON(drm, atomic_read(&mm->nr_tables));
@@ -70,6 +94,7 @@ int hearth_mm_init(struct hearth_device *hdev)
 	spin_lock_init(&mm->stores_lock);
 	init_waitqueue_head(&mm->bo_gone);
 	ida_init(&mm->ctx_ida);
+	hearth_mm_mount_huge(mm);
 	return drmm_add_action_or_reset(&hdev->base, hearth_mm_release, mm);
 }
 

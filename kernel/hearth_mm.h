@@ -17,6 +17,7 @@
 struct hearth_bo;
 struct hearth_device;
 struct seq_file;
+struct vfsmount;
 struct workqueue_struct;
 
 /**
@@ -70,6 +71,9 @@ struct hearth_mm {
 
 	/** @nr_tables: Page tables allocated. */
 	atomic_t nr_tables;
+
+	/** @huge: Where the memory of states comes from; NULL: where that of all others does. */
+	struct vfsmount *huge;
 };
 
 /*

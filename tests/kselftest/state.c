@@ -224,6 +224,47 @@ TEST_F(state, grows_by_zeros_and_is_one_memory)
 	EXPECT_EQ(resize(self->fd, self->bo, MAX), 0);
 }
 
+/* Bytes of a huge page of the system; 0: there are none. */
+static uint64_t huge_bytes(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "r");
+	unsigned long long n = 0;
+
+	if (f) {
+		if (fscanf(f, "%llu", &n) != 1)
+			n = 0;
+		fclose(f);
+	}
+	return n;
+}
+
+/* An extent in a huge page is an entry of level 2: no table, in none of the address spaces. */
+TEST_F(state, huge_pages_need_no_tables)
+{
+	int64_t tables = npu_debugfs("objects", "tables"), n = MAX / EXT;
+
+	if (huge_bytes() != EXT)
+		SKIP("no huge pages, or larger ones than an extent");
+	if (rig_write("/proc/sys/vm/compact_memory", "1"))
+		SKIP("no compaction: memory may be in pieces");
+	ASSERT_EQ(resize(self->fd, self->bo, MAX), 0);
+	EXPECT_EQ(extents(), n);
+	EXPECT_LT(npu_debugfs("objects", "tables") - tables, n / 2);
+	for (int i = 0; i < n; i++)
+		ASSERT_EQ(device_write(&self->ctx, i * EXT + NPU_PAGE, i + 1), 0);
+	for (int i = 0; i < n; i++) {
+		EXPECT_EQ(device_read(&self->ctx, i * EXT + NPU_PAGE), i + 1);
+		EXPECT_EQ(self->p[i * EXT + NPU_PAGE], i + 1);
+	}
+	/* one of them goes, and comes back as zeros */
+	ASSERT_EQ(resize(self->fd, self->bo, MAX - EXT), 0);
+	EXPECT_EQ(cpu_touches(self->p + MAX - EXT), -EINTR);
+	ASSERT_EQ(resize(self->fd, self->bo, MAX), 0);
+	EXPECT_EQ(device_read(&self->ctx, MAX - EXT + NPU_PAGE), 0);
+	EXPECT_EQ(self->p[MAX - EXT + NPU_PAGE], 0);
+	EXPECT_EQ(self->p[MAX - 2 * EXT + NPU_PAGE], n - 1);
+}
+
 TEST_F(state, what_is_cut_off_is_gone)
 {
 	struct npu_ctx *ctx = &self->ctx;
