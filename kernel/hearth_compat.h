@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
+#include <linux/mm.h>
 #include <linux/mutex.h>
 
 #include <drm/drm_device.h>
@@ -141,6 +142,12 @@ static inline struct drm_gpuvm_bo *hearth_gpuvm_bo_obtain(struct drm_gpuvm_bo *f
 #define hearth_vma_is_cow_mapping vma_is_cow_mapping
 #else
 #define hearth_vma_is_cow_mapping(vma) is_cow_mapping((vma)->vm_flags)
+#endif
+
+#ifdef HEARTH_HAVE_SHMEM_VMA_FLAGS
+#define HEARTH_SHMEM_NORESERVE mk_vma_flags(VMA_NORESERVE_BIT)
+#else
+#define HEARTH_SHMEM_NORESERVE VM_NORESERVE
 #endif
 
 /* Newer kernels want the fence to bring its own lock: NULL. */

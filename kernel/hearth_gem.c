@@ -299,9 +299,8 @@ static int hearth_bo_init_object(struct drm_device *drm, struct hearth_bo *bo, u
 
 	if (!huge || !(bo->flags & DRM_HEARTH_BO_STATE))
 		return drm_gem_object_init(drm, &bo->base, size);
-
 	drm_gem_private_object_init(drm, &bo->base, size);
-	shmem = shmem_file_setup_with_mnt(huge, "hearth state", size, VM_NORESERVE);
+	shmem = shmem_file_setup_with_mnt(huge, "hearth state", size, HEARTH_SHMEM_NORESERVE);
 	if (IS_ERR(shmem))
 		return PTR_ERR(shmem);
 	bo->base.filp = shmem;
