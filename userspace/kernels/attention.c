@@ -368,6 +368,9 @@ static int one_group(struct job *j, struct hk_space *space, struct hk_run *r)
 		ret = hk_unmap(space, &v[i], ret, r->fault);
 		ret = hk_unmap(space, &k[i], ret, r->fault);
 	}
+	/* They are ours, and end with us. */
+	j->k = NULL;
+	j->v = NULL;
 	return ret;
 }
 
