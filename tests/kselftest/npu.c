@@ -27,29 +27,30 @@ int npu_ioctl(int fd, unsigned long request, void *arg)
 	return ret < 0 ? -errno : 0;
 }
 
-static bool is_hearth(int fd)
-{
-	char name[16] = "";
-	struct drm_version version = { .name = name, .name_len = sizeof(name) - 1 };
-
-	return !npu_ioctl(fd, DRM_IOCTL_VERSION, &version) && !strcmp(name, "hearth");
-}
-
+/*
+ * By the places of the devices, not by the numbers of their nodes: a number is free
+ * again when the last reference to the one that had it is gone.
+ */
 static int open_nth(char *path, size_t bytes, int n)
 {
-	static const char *const nodes[] = { "/dev/accel/accel%d", "/dev/dri/renderD%d" };
-	int i, fd;
+	static const char *const nodes[][2] = {
+		{ "/sys/bus/pci/drivers/hearth/*/accel/accel*", "/dev/accel/" },
+		{ "/sys/bus/pci/drivers/hearth/*/drm/renderD*", "/dev/dri/" },
+	};
+	int i, fd = -ENOENT;
 
-	for (i = 0; i < 128; i++) {
-		snprintf(path, bytes, nodes[i / 64], i < 64 ? i : i + 64);
-		fd = open(path, O_RDWR | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (is_hearth(fd) && !n--)
-			return fd;
-		close(fd);
+	for (i = 0; i < 2 && fd < 0; i++) {
+		glob_t found;
+
+		if (!glob(nodes[i][0], 0, NULL, &found) && (size_t)n < found.gl_pathc) {
+			snprintf(path, bytes, "%s%s", nodes[i][1],
+				 strrchr(found.gl_pathv[n], '/') + 1);
+			fd = open(path, O_RDWR | O_CLOEXEC);
+			fd = fd < 0 ? -errno : fd;
+		}
+		globfree(&found);
 	}
-	return -ENOENT;
+	return fd;
 }
 
 int npu_path(char *path, size_t bytes)
