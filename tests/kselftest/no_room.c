@@ -19,6 +19,9 @@
 #define STEP		(2 * KEEP_MB)
 #define STEPS		2048
 
+/* For a restore that has to make room first, on a kernel that checks each access. */
+#define WAIT		(3 * RIG_DEADLINE)
+
 /* A client with a file bound and no buffer for what it reads. */
 struct reader {
 	struct npu_ctx ctx;
@@ -70,7 +73,7 @@ static int reader_run(struct reader *r)
 	size_t n = npu_cmd_copy(ctx->stream, ctx->stream_va + RIG_DATA, WEIGHTS_VA, 64);
 	int ret = rig_submit(ctx, 0, n, ctx->syncobj, 0);
 
-	ret = ret ? ret : npu_syncobj_wait(ctx->fd, ctx->syncobj, 0, RIG_DEADLINE);
+	ret = ret ? ret : npu_syncobj_wait(ctx->fd, ctx->syncobj, 0, WAIT);
 	return ret ? ret : npu_syncobj_status(ctx->fd, ctx->syncobj, 0);
 }
 
