@@ -58,7 +58,7 @@ ARM64_BOOTS = [
 # page cache). All programs with tests/run --kernel new-amd64 kselftest.
 NEW_KERNEL = 'new-amd64'
 NEW_KERNEL_PROGRAMS = ['bo', 'fault', 'file_bo', 'inject', 'lifetime', 'memory_fdinfo', 'prime', 'queue',
-                       'share', 'submit', 'vm_bind']
+                       'share', 'state', 'submit', 'vm_bind']
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
 FUZZ_SECONDS = 10
