@@ -146,12 +146,26 @@ static long free_kib(void)
 	return total;
 }
 
+/* Whether a page is gone for each of a thousand lives; or a negative errno. */
+static int thousand_cost_pages(const char *path)
+{
+	long memory = free_kib();
+	int i, ret = 0;
+
+	for (i = 0; i < CYCLES && !ret; i++)
+		ret = live_once(path, i & 1, i);
+	ret = ret ? ret : rig_idle();
+	return ret ? ret : !RIG_UNTIL(free_kib() > memory - CYCLES * 4, 10);
+}
+
+/* What a CPU keeps for its next allocation counts as taken, but once: a leak comes again. */
+#define ROUNDS	3
+
 TEST_F_TIMEOUT(cycles, a_thousand_lives, 230)
 {
 	static struct slabs before;
+	int i, cost = 1;
 	char path[64];
-	long memory;
-	int i;
 
 	ASSERT_EQ(npu_path(path, sizeof(path)), 0);
 	for (i = 0; i < WARM_UP; i++)
@@ -159,15 +173,12 @@ TEST_F_TIMEOUT(cycles, a_thousand_lives, 230)
 	ASSERT_EQ(rig_idle(), 0);
 	if (read_slabs(&before))
 		SKIP("no slabinfo");
-	memory = free_kib();
 
-	for (i = 0; i < CYCLES; i++)
-		ASSERT_EQ(live_once(path, i & 1, i), 0);
-	EXPECT_EQ(rig_idle(), 0);
+	for (i = 0; i < ROUNDS && cost > 0; i++)
+		cost = thousand_cost_pages(path);
+	EXPECT_EQ(cost, 0);
 	if (!RIG_UNTIL(slabs_are_flat(&before, false), 10))
 		EXPECT_TRUE(slabs_are_flat(&before, true));
-	/* Not a page for each cycle. */
-	EXPECT_TRUE(RIG_UNTIL(free_kib() > memory - CYCLES * 4, 10));
 }
 
 /* The same within one open of the device. */
