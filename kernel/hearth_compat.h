@@ -11,7 +11,6 @@
 #include <linux/fs.h>
 #include <linux/kobject.h>
 #include <linux/mm.h>
-#include <linux/mm.h>
 #include <linux/mutex.h>
 
 #include <drm/drm_device.h>
@@ -65,9 +64,9 @@ static inline int hearth_sched_job_init(struct drm_sched_job *job,
 #endif
 
 /*
- * Kernels of the time when DRM learned to make such a mount do not swap its huge pages
- * once a device had them (seen on 7.3): a state that cannot be swapped is worse than
- * one with more page tables.
+ * Are states to be in huge pages, of a tmpfs mount of the driver's own? Kernels in which
+ * DRM makes such mounts do not swap those pages once a device had them (seen on 7.3): a
+ * state that cannot be swapped is worse than one with more page tables.
  */
 #if defined(CONFIG_TRANSPARENT_HUGEPAGE) && !defined(HEARTH_HAVE_GEM_HUGE_MNT)
 #define HEARTH_HUGE_STATES 1
