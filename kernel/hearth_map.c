@@ -17,6 +17,7 @@
 void hearth_map_init(struct hearth_store_map *map)
 {
 	map->store = NULL;
+	map->peer = NULL;
 	INIT_LIST_HEAD(&map->vm_node);
 	INIT_LIST_HEAD(&map->store_node);
 }
@@ -32,50 +33,73 @@ static void hearth_map_insert(struct hearth_store_map *map)
 
 	lockdep_assert_held(&vm->maps_lock);
 
-	list_add_tail(&map->vm_node, &vm->maps);
 	vm->nr_maps++;
+	if (map->peer) {
+		list_add_tail(&map->vm_node, &vm->peers);
+		return;
+	}
+	list_add_tail(&map->vm_node, &vm->maps);
 	spin_lock(&map->store->lock);
 	list_add_tail(&map->store_node, &map->store->maps);
 	spin_unlock(&map->store->lock);
+}
+
+static int hearth_map_insert_within_limit(struct hearth_store_map *map)
+{
+	struct hearth_vm *vm = map->vm;
+	int ret = 0;
+
+	spin_lock(&vm->maps_lock);
+	if (vm->nr_maps < HEARTH_MAX_STORE_MAPS)
+		hearth_map_insert(map);
+	else
+		ret = -ENOSPC;
+	spin_unlock(&vm->maps_lock);
+	if (ret)
+		hearth_map_init(map);
+	return ret;
 }
 
 /* From the bind's ioctl. */
 int hearth_map_add(struct hearth_store_map *map, struct hearth_vm *vm,
 		   struct hearth_store *store, u64 va, u32 first, u32 count)
 {
-	int ret = -ENOSPC;
-
+	map->store = store;
 	map->vm = vm;
 	map->va = va;
 	map->first = first;
 	map->count = count;
 	map->bound = false;
+	return hearth_map_insert_within_limit(map);
+}
 
-	spin_lock(&vm->maps_lock);
-	if (vm->nr_maps < HEARTH_MAX_STORE_MAPS) {
-		map->store = store;
-		hearth_map_insert(map);
-		ret = 0;
-	}
-	spin_unlock(&vm->maps_lock);
-	return ret;
+/* Likewise. */
+int hearth_map_watch(struct hearth_store_map *map, struct hearth_vm *vm,
+		     struct hearth_store *peer)
+{
+	map->peer = peer;
+	map->vm = vm;
+	return hearth_map_insert_within_limit(map);
 }
 
 void hearth_map_del(struct hearth_store_map *map)
 {
 	struct hearth_vm *vm = map->vm;
 
-	if (!map->store)
+	if (!map->store && !map->peer)
 		return;
 
 	spin_lock(&vm->maps_lock);
 	list_del_init(&map->vm_node);
 	vm->nr_maps--;
-	spin_lock(&map->store->lock);
-	list_del_init(&map->store_node);
-	spin_unlock(&map->store->lock);
+	if (map->store) {
+		spin_lock(&map->store->lock);
+		list_del_init(&map->store_node);
+		spin_unlock(&map->store->lock);
+	}
 	spin_unlock(&vm->maps_lock);
 	map->store = NULL;
+	map->peer = NULL;
 }
 
 /* Writes the entry of an extent, which is zero unless its pages are there. */
@@ -112,15 +136,18 @@ void hearth_map_split(struct hearth_store_map *part, const struct hearth_store_m
 {
 	lockdep_assert_held(&whole->vm->op_lock);
 
+	part->store = whole->store;
+	part->peer = whole->peer;
 	part->vm = whole->vm;
-	part->va = va;
-	part->first = whole->first + ((va - whole->va) >> HEARTH_EXTENT_SHIFT);
-	part->count = size >> HEARTH_EXTENT_SHIFT;
-	part->bound = true;
-	part->seen = 0;
+	if (whole->store) {
+		part->va = va;
+		part->first = whole->first + ((va - whole->va) >> HEARTH_EXTENT_SHIFT);
+		part->count = size >> HEARTH_EXTENT_SHIFT;
+		part->bound = true;
+		part->seen = 0;
+	}
 
 	spin_lock(&part->vm->maps_lock);
-	part->store = whole->store;
 	hearth_map_insert(part);
 	spin_unlock(&part->vm->maps_lock);
 }

@@ -261,6 +261,20 @@ struct drm_gem_object *hearth_gem_prime_import(struct drm_device *drm, struct dm
 	return obj;
 }
 
+/* The buffer keeps it, by way of the dma-buf and the other device's buffer. */
+struct hearth_store *hearth_prime_peer_store(struct drm_gem_object *obj)
+{
+	struct dma_buf *dma_buf;
+
+	if (!obj->import_attach)
+		return NULL;
+
+	dma_buf = obj->import_attach->dmabuf;
+	if (dma_buf->ops != &hearth_prime_dmabuf_ops)
+		return NULL;
+	return to_hearth_bo(dma_buf->priv)->store;
+}
+
 static struct sg_table *hearth_prime_map_attachment(struct hearth_bo *bo,
 						    struct dma_buf_attachment *attach,
 						    enum dma_data_direction dir)

@@ -374,6 +374,13 @@ struct hearth_store_map {
 	/** @store: Store, kept by the mapping's buffer. NULL if it is none of a store. */
 	struct hearth_store *store;
 
+	/**
+	 * @peer: Store of another of our devices that a foreign buffer shows, kept by
+	 * the buffer, or NULL. That device pins its extents, so all there is to see is
+	 * whether its file changes. There is one of @store and @peer, or none.
+	 */
+	struct hearth_store *peer;
+
 	/** @vm: Address space. */
 	struct hearth_vm *vm;
 
@@ -463,6 +470,9 @@ u64 hearth_store_range_pages(const struct hearth_store *store, u32 first, u32 co
 void hearth_map_init(struct hearth_store_map *map);
 int hearth_map_add(struct hearth_store_map *map, struct hearth_vm *vm,
 		   struct hearth_store *store, u64 va, u32 first, u32 count);
+/* For weights of another device; -ENOSPC. */
+int hearth_map_watch(struct hearth_store_map *map, struct hearth_vm *vm,
+		     struct hearth_store *peer);
 void hearth_map_del(struct hearth_store_map *map);
 /* The bind runs: with hearth_vm.op_lock held, and the range held in the tables. */
 void hearth_map_bind(struct hearth_store_map *map);

@@ -147,6 +147,7 @@ static struct hearth_vm *hearth_vm_alloc(struct hearth_file *hfile)
 	mutex_init(&vm->bindq_lock);
 	spin_lock_init(&vm->maps_lock);
 	INIT_LIST_HEAD(&vm->maps);
+	INIT_LIST_HEAD(&vm->peers);
 	INIT_WORK(&vm->release_work, hearth_vm_release_work);
 	return vm;
 }
@@ -224,20 +225,26 @@ void hearth_vm_job_end(struct hearth_vm *vm)
 	spin_unlock(&vm->maps_lock);
 }
 
-bool hearth_vm_is_stale(struct hearth_vm *vm)
+static bool hearth_maps_are_stale(struct list_head *maps)
 {
 	struct hearth_store_map *map;
-	bool stale = false;
 
-	if (list_empty_careful(&vm->maps))
+	list_for_each_entry(map, maps, vm_node) {
+		if (hearth_store_check_stale(map->store ?: map->peer))
+			return true;
+	}
+	return false;
+}
+
+bool hearth_vm_is_stale(struct hearth_vm *vm)
+{
+	bool stale;
+
+	if (list_empty_careful(&vm->maps) && list_empty_careful(&vm->peers))
 		return false;
 
 	spin_lock(&vm->maps_lock);
-	list_for_each_entry(map, &vm->maps, vm_node) {
-		stale = hearth_store_check_stale(map->store);
-		if (stale)
-			break;
-	}
+	stale = hearth_maps_are_stale(&vm->maps) || hearth_maps_are_stale(&vm->peers);
 	spin_unlock(&vm->maps_lock);
 	return stale;
 }

@@ -101,13 +101,16 @@ struct hearth_vm {
 	/** @bindq: Scheduler of asynchronous binds, made by the first one. */
 	struct hearth_bind_queue *bindq;
 
-	/** @maps_lock: Protects @maps, @nr_maps. */
+	/** @maps_lock: Protects @maps, @peers, @nr_maps. */
 	spinlock_t maps_lock;
 
 	/** @maps: Every &struct hearth_store_map, those of queued binds included. */
 	struct list_head maps;
 
-	/** @nr_maps: Entries of @maps. */
+	/** @peers: Those of weights that another of our devices has. */
+	struct list_head peers;
+
+	/** @nr_maps: Entries of both. */
 	unsigned int nr_maps;
 
 	/** @nr_active: Jobs that may use what is mapped: not evicted. */

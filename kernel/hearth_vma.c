@@ -18,6 +18,7 @@
 #include "hearth_fw.h"
 #include "hearth_gem.h"
 #include "hearth_mmu.h"
+#include "hearth_prime.h"
 #include "hearth_vm.h"
 
 /* What the steps of one run share. */
@@ -99,6 +100,7 @@ static int hearth_bind_op_prepare_map(struct hearth_vm *vm, struct hearth_bind_o
 				      struct drm_gem_object *obj)
 {
 	struct hearth_sg_cursor cur;
+	struct hearth_store *peer;
 	int ret;
 
 	if (to_hearth_bo(obj)->store)
@@ -110,7 +112,11 @@ static int hearth_bind_op_prepare_map(struct hearth_vm *vm, struct hearth_bind_o
 
 	hearth_sg_cursor_init(&cur, op->sgt, op->bo_offset);
 	ret = vm->mmu.ops->prepare_map(&vm->mmu, &op->pool, op->va, op->size, cur);
-	return ret ?: hearth_vm_bo_obtain(vm, op, obj);
+	ret = ret ?: hearth_vm_bo_obtain(vm, op, obj);
+	peer = hearth_prime_peer_store(obj);
+	if (!ret && peer)
+		ret = hearth_map_watch(&op->vmas[HEARTH_BIND_VMAS - 1]->map, vm, peer);
+	return ret;
 }
 
 /* Allocates what the operation can need; @obj is NULL for an unmap. */
@@ -270,7 +276,7 @@ static void hearth_vma_replace(struct hearth_vma *old, struct hearth_vma *part,
 		return;
 
 	hearth_vma_link(part, vm_bo);
-	if (old->map.store)
+	if (old->map.store || old->map.peer)
 		hearth_map_split(&part->map, &old->map, part->base.va.addr,
 				 part->base.va.range);
 }

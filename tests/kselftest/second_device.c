@@ -90,6 +90,34 @@ TEST_F(second_device, reads_only)
 	EXPECT_TRUE(weights_are(&self->w, SEED));
 }
 
+static int write_at(off_t at)
+{
+	int fd = open(PATH, O_WRONLY | O_CLOEXEC), ret = 0;
+
+	if (fd < 0 || pwrite(fd, "x", 1, at) != 1)
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+/* Until it maps them no more, even in part. */
+TEST_F(second_device, is_told_that_the_file_changed)
+{
+	struct npu_ctx ctx;
+
+	ASSERT_GT(weights_receive(&ctx, self->other, self->dma_buf, SIZE), 0);
+	ASSERT_EQ(weights_read_part(&ctx, SEED, 0, 0), 0);
+	ASSERT_EQ(write_at(EXT), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 0, 0), -ESTALE);
+	EXPECT_EQ(weights_submit(&self->w), -ESTALE);
+
+	ASSERT_EQ(npu_unmap(ctx.fd, ctx.vm, WEIGHTS_VA + EXT, NPU_PAGE), 0);
+	EXPECT_EQ(weights_read_part(&ctx, SEED, 0, 0), -ESTALE);
+	ASSERT_EQ(npu_unmap(ctx.fd, ctx.vm, WEIGHTS_VA, SIZE), 0);
+	EXPECT_EQ(npu_ctx_run(&ctx, npu_cmd_nop(ctx.stream), RIG_DEADLINE), 0);
+	weights_let_go(&ctx);
+}
+
 /* It cannot be told to let go, so what it has is in use; and droppable once it is not. */
 TEST_F(second_device, nothing_is_dropped_under_it)
 {
