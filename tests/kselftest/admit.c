@@ -374,11 +374,8 @@ FIXTURE_SETUP(weights)
 	unsigned int i;
 	char name[8];
 
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	self->fd = npu_open();
-	if (self->fd == -ENOENT)
-		SKIP("no NPU");
 	for (i = 0; i < MODELS; i++) {
 		snprintf(name, sizeof(name), "model%u", i);
 		ASSERT_EQ(weights_write(path_of(i), FILE_BYTES, i), 0);

@@ -17,11 +17,8 @@ FIXTURE(uid)
 
 FIXTURE_SETUP(uid)
 {
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	self->fd = npu_open();
-	if (self->fd == -ENOENT)
-		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
 	ASSERT_EQ(keep_open_node(), 0);
 	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);

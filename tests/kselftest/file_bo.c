@@ -21,11 +21,8 @@ FIXTURE(file_bo)
 
 FIXTURE_SETUP(file_bo)
 {
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	self->fd = npu_open();
-	if (self->fd == -ENOENT)
-		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
 	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
 	self->file = open(PATH, O_RDONLY | O_CLOEXEC);
@@ -241,12 +238,7 @@ FIXTURE(weights)
 
 FIXTURE_SETUP(weights)
 {
-	char path[64];
-
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
 	ASSERT_EQ(weights_open(&self->w, PATH), 0);
 }

@@ -397,7 +397,7 @@ static int fuzz_init(struct fuzz *f, uint64_t seed)
 	int i;
 
 	*f = (struct fuzz){ .seed = seed, .weights = -1 };
-	if (!weights_scratch() && !weights_write(PATH, 5000000, 1))
+	if (!weights_lack(0) && !weights_write(PATH, 5000000, 1))
 		f->weights = open(PATH, O_RDONLY | O_CLOEXEC);
 	f->memory = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (f->memory == MAP_FAILED)

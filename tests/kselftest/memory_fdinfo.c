@@ -30,13 +30,7 @@ static int64_t device(const char *name)
 
 FIXTURE_SETUP(memory)
 {
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	self->fd = npu_open();
-	if (self->fd == -ENOENT)
-		SKIP("no NPU");
-	ASSERT_GE(self->fd, 0);
-	close(self->fd);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
 	ASSERT_EQ(weights_open(&self->w, PATH), 0);
 	self->fd = self->w.ctx.fd;

@@ -29,13 +29,7 @@ FIXTURE(model)
 
 FIXTURE_SETUP(model)
 {
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	self->fd = npu_open();
-	if (self->fd == -ENOENT)
-		SKIP("no NPU");
-	ASSERT_GE(self->fd, 0);
-	close(self->fd);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
 	ASSERT_EQ(weights_open(&self->w, PATH), 0);
 	self->fd = self->w.ctx.fd;

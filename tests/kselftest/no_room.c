@@ -144,12 +144,7 @@ static bool has_swap(void)
 
 FIXTURE_SETUP(no_room)
 {
-	char path[64];
-
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	if (has_swap())
 		SKIP("swap would make room");
 	ASSERT_EQ(reader_open(&self->large, PATH, BYTES), 0);

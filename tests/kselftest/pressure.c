@@ -83,15 +83,10 @@ static void be_hog(int socket)
 
 FIXTURE_SETUP(pressure)
 {
-	int sockets[2], fd;
 	unsigned int i;
+	int sockets[2];
 
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	fd = npu_open();
-	if (fd == -ENOENT)
-		SKIP("no NPU");
-	close(fd);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	self->kills = oom_kills();
 	if (self->kills == -ENOENT)
 		SKIP("the kernel does not count whom it kills");

@@ -25,12 +25,7 @@ FIXTURE(region)
 
 FIXTURE_SETUP(region)
 {
-	char path[64];
-
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	self->bytes = npu_debugfs("objects", "region_bytes");
 	/* What tests/qemu/region.dts reserves. */
 	if (rig_boot_is("dt-region"))
@@ -40,10 +35,7 @@ FIXTURE_SETUP(region)
 	/* More would take long to fill. */
 	ASSERT_GE(self->bytes, 2 * BLOCKS * (int64_t)WEIGHTS_EXTENT);
 	ASSERT_LE(self->bytes, 32 * (int64_t)WEIGHTS_EXTENT);
-	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
-	ASSERT_EQ(weights_open(&self->w, PATH), 0);
-	ASSERT_EQ(weights_run(&self->w), 0);
-	ASSERT_TRUE(weights_are(&self->w, SEED));
+	ASSERT_EQ(weights_make(&self->w, PATH, BYTES, SEED), 0);
 }
 
 FIXTURE_TEARDOWN(region)

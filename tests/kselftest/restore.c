@@ -24,18 +24,8 @@ FIXTURE(restore)
 
 FIXTURE_SETUP(restore)
 {
-	char path[64];
-
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
-	if (npu_debugfs("objects", "stores") < 0)
-		SKIP("no debugfs");
-	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
-	ASSERT_EQ(weights_open(&self->w, PATH), 0);
-	ASSERT_EQ(weights_run(&self->w), 0);
-	ASSERT_TRUE(weights_are(&self->w, SEED));
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU | WEIGHTS_NEED_DEBUGFS);
+	ASSERT_EQ(weights_make(&self->w, PATH, BYTES, SEED), 0);
 }
 
 FIXTURE_TEARDOWN(restore)

@@ -25,14 +25,7 @@ FIXTURE(share)
 
 FIXTURE_SETUP(share)
 {
-	char path[64];
-
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
-	if (npu_debugfs("objects", "stores") < 0)
-		SKIP("no debugfs");
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU | WEIGHTS_NEED_DEBUGFS);
 	ASSERT_EQ(keep_open_node(), 0);
 	ASSERT_EQ(weights_write(PATH, BYTES, SEED), 0);
 	ASSERT_EQ(chmod(PATH, 0600), 0);

@@ -40,15 +40,9 @@ static int seal(const char *path)
 
 FIXTURE_SETUP(verity)
 {
-	char path[64];
 	int ret;
 
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
-	if (npu_debugfs("objects", "stores") < 0)
-		SKIP("no debugfs");
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU | WEIGHTS_NEED_DEBUGFS);
 	ASSERT_EQ(weights_write(FIRST, BYTES, SEED), 0);
 	ret = seal(FIRST);
 	if (ret == -EOPNOTSUPP || ret == -ENOTTY) {
@@ -138,12 +132,7 @@ FIXTURE(fat)
 
 FIXTURE_SETUP(fat)
 {
-	char path[64];
-
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
-	if (npu_path(path, sizeof(path)))
-		SKIP("no NPU");
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU);
 	ASSERT_EQ(system("truncate -s 16M " IMAGE " && mkdosfs " IMAGE " >/dev/null && mkdir -p "
 			 MOUNT), 0);
 	if (system("mount -t vfat -o loop " IMAGE " " MOUNT " 2>/dev/null")) {

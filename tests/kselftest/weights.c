@@ -13,20 +13,33 @@
 
 #define CHUNK	0x8000u
 
-int weights_scratch(void)
+static bool folder_is_mounted(void)
 {
-	char line[160];
-	int ret = -ENOENT;
 	FILE *f = fopen("/proc/mounts", "r");
+	bool mounted = false;
+	char line[160];
 
 	if (!f)
-		return -ENOENT;
+		return false;
 	while (fgets(line, sizeof(line), f)) {
 		if (strstr(line, " " WEIGHTS_FOLDER " ext4 "))
-			ret = 0;
+			mounted = true;
 	}
 	fclose(f);
-	return ret;
+	return mounted;
+}
+
+const char *weights_lack(unsigned int needs)
+{
+	char path[64];
+
+	if (!folder_is_mounted())
+		return "no " WEIGHTS_FOLDER;
+	if ((needs & WEIGHTS_NEED_NPU) && npu_path(path, sizeof(path)) == -ENOENT)
+		return "no NPU";
+	if ((needs & WEIGHTS_NEED_DEBUGFS) && npu_debugfs("objects", "stores") < 0)
+		return "no debugfs";
+	return NULL;
 }
 
 uint8_t weights_byte(uint32_t seed, uint64_t offset)
@@ -164,6 +177,19 @@ bool weights_are(struct weights *w, uint32_t seed)
 	}
 	memset(w->out, 0, w->bytes);
 	return true;
+}
+
+int weights_make(struct weights *w, const char *path, uint64_t bytes, uint32_t seed)
+{
+	int ret = weights_write(path, bytes, seed);
+
+	if (!ret)
+		ret = weights_open(w, path);
+	if (!ret)
+		ret = weights_run(w);
+	if (!ret && !weights_are(w, seed))
+		ret = -EBADMSG;
+	return ret;
 }
 
 #define PROBE_STEP	0x20000u

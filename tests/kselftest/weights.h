@@ -13,9 +13,24 @@
 #define WEIGHTS_VA	0x80000000ull
 #define WEIGHTS_OUT_VA	0x100000000ull
 
-/* Folder on a disk whose files have versions; -ENOENT, then skip. */
-int weights_scratch(void);
+/* On a disk whose files have versions. */
 #define WEIGHTS_FOLDER	"/scratch"
+
+/* What a program of weights needs. */
+enum weights_need {
+	WEIGHTS_NEED_NPU = 1 << 0,
+	WEIGHTS_NEED_DEBUGFS = 1 << 1,
+};
+
+/* Why to skip the program, or NULL: it lacks one of @needs or WEIGHTS_FOLDER. */
+const char *weights_lack(unsigned int needs);
+
+#define SKIP_WITHOUT(needs)                                                              \
+	do {                                                                             \
+		const char *lack = weights_lack(needs);                                  \
+		if (lack)                                                                \
+			SKIP("%s", lack);                                                \
+	} while (0)
 
 /* Writes @bytes that follow from @seed and their place, to the disk. */
 int weights_write(const char *path, uint64_t bytes, uint32_t seed);
@@ -38,6 +53,8 @@ struct weights {
 /* Opens the NPU and @path, binds it all. */
 int weights_open(struct weights *w, const char *path);
 void weights_close(struct weights *w);
+/* Writes @bytes from @seed to @path, opens that and reads all of it; -EBADMSG if it is not that. */
+int weights_make(struct weights *w, const char *path, uint64_t bytes, uint32_t seed);
 
 /* Queues a job that copies the file to @out; signals ctx.syncobj. */
 int weights_submit(struct weights *w);
