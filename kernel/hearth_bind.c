@@ -19,6 +19,7 @@
 #include "hearth_bind.h"
 #include "hearth_compat.h"
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_fence.h"
 #include "hearth_gem.h"
 #include "hearth_mm.h"
@@ -154,6 +155,11 @@ static int hearth_bind_prepare(struct hearth_vm *vm, struct drm_file *file,
 	op->bo_offset = uop->bo_offset;
 	op->readonly = uop->flags & DRM_HEARTH_BIND_READONLY;
 	ret = hearth_bind_op_prepare(vm, op, obj);
+	if (ret)
+		goto out_put;
+	ret = hearth_dmem_charge_bind(vm);
+	if (ret)
+		hearth_bind_op_cleanup(vm, op);
 
 out_put:
 	if (obj)

@@ -139,7 +139,7 @@ static bool hearth_debugfs_drop_store(struct hearth_store *store, void *arg)
 {
 	struct hearth_debugfs_drop *drop = arg;
 
-	drop->pages -= min(drop->pages, hearth_store_evict(store, drop->pages, drop->flags));
+	drop->pages -= min(drop->pages, hearth_store_evict(store, drop->pages, drop->flags, NULL));
 	return !drop->pages;
 }
 

@@ -10,6 +10,7 @@
 
 #include "hearth_debugfs.h"
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_fw.h"
 #include "hearth_pm.h"
 #include "hearth_queue.h"
@@ -214,7 +215,8 @@ int hearth_device_init(struct hearth_device *hdev, void __iomem *regs,
 	if (ret)
 		return ret;
 	ret = hearth_region_init(hdev) ?: hearth_device_init_sw(hdev) ?: hearth_mm_init(hdev) ?:
-	      hearth_budget_init_device(hdev) ?: hearth_slots_init(hdev) ?: hearth_fw_init(hdev);
+	      hearth_budget_init_device(hdev) ?: hearth_dmem_init(hdev) ?:
+	      hearth_slots_init(hdev) ?: hearth_fw_init(hdev);
 	if (ret)
 		return ret;
 	ret = hearth_device_request_irqs(hdev);

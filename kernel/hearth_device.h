@@ -25,6 +25,7 @@
 #include "hearth_vm.h"
 
 struct device;
+struct dmem_cgroup_region;
 struct hearth_client;
 struct hearth_device;
 struct hearth_fw;
@@ -175,6 +176,9 @@ struct hearth_device {
 
 	/** @region: Where weights live, if not in the page cache. */
 	struct hearth_region region;
+
+	/** @dmem: Where cgroups count what is resident, or NULL. */
+	struct dmem_cgroup_region *dmem;
 
 	/** @reclaim: Who asks for it back. */
 	struct hearth_reclaim reclaim;

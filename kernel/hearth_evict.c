@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_store.h"
 #include "hearth_trace.h"
 #include "hearth_vm.h"
@@ -44,27 +45,49 @@ bool hearth_store_in_use(struct hearth_store *store)
 	return ret;
 }
 
-u64 hearth_store_droppable(struct hearth_store *store)
+/* What is chosen by who pays is held by jobs too that have not begun. */
+static bool hearth_evict_may_locked(struct hearth_store *store, struct hearth_chooser *chooser)
 {
-	u64 pages;
+	return !hearth_store_in_use_locked(store) &&
+	       !(chooser && hearth_dmem_is_held_locked(store));
+}
+
+static u64 hearth_evict_bytes_locked(struct hearth_store *store, struct hearth_chooser *chooser)
+{
+	struct hearth_extent *extent;
+	u64 bytes = 0;
+
+	if (!chooser)
+		return store->resident_bytes;
+	list_for_each_entry(extent, &store->lru, lru) {
+		if (chooser->may_go(chooser, extent))
+			bytes += hearth_extent_bytes(store, extent - store->extents);
+	}
+	return bytes;
+}
+
+u64 hearth_store_droppable_by(struct hearth_store *store, struct hearth_chooser *chooser)
+{
+	u64 pages = 0;
 
 	spin_lock(&store->lock);
-	pages = store->resident_bytes >> PAGE_SHIFT;
-	if (hearth_store_in_use_locked(store) || (store->ops->helps && !store->ops->helps(store)))
-		pages = 0;
+	if (hearth_evict_may_locked(store, chooser) &&
+	    (!store->ops->helps || store->ops->helps(store)))
+		pages = hearth_evict_bytes_locked(store, chooser) >> PAGE_SHIFT;
 	spin_unlock(&store->lock);
 	return pages;
 }
 
 /* Takes up to @nr_pages from the begin of the LRU; the number of extents. */
 static unsigned int hearth_evict_choose(struct hearth_store *store, u32 *indices,
-					u64 nr_pages)
+					u64 nr_pages, struct hearth_chooser *chooser)
 {
 	unsigned int count = 0;
 
 	spin_lock(&store->lock);
-	if (!hearth_store_in_use_locked(store))
-		count = hearth_extent_choose_locked(store, indices, HEARTH_EVICT_BATCH, nr_pages);
+	if (hearth_evict_may_locked(store, chooser))
+		count = hearth_extent_choose_locked(store, indices, HEARTH_EVICT_BATCH, nr_pages,
+						    chooser);
 	if (count)
 		hearth_model_store_event(store, DRM_HEARTH_EVENT_ABOUT_TO_DROP);
 	spin_unlock(&store->lock);
@@ -100,8 +123,10 @@ static u64 hearth_evict_finish(struct hearth_store *store, const u32 *indices,
 	}
 
 	spin_lock(&store->lock);
-	for (i = 0; i < count; i++)
+	for (i = 0; i < count; i++) {
 		hearth_extent_set_dropped_locked(store, indices[i]);
+		hearth_dmem_settle_locked(store, indices[i]);
+	}
 	store->stats.dropped_bytes += bytes;
 	hearth_model_store_event(store, DRM_HEARTH_EVENT_DROPPED);
 	spin_unlock(&store->lock);
@@ -120,7 +145,8 @@ static void hearth_evict_forget(struct hearth_store *store, const u32 *indices,
 		store->ops->forget(store, indices[i]);
 }
 
-u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags)
+u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags,
+		       struct hearth_chooser *chooser)
 {
 	bool try = flags & HEARTH_EVICT_NOWAIT;
 	u32 indices[HEARTH_EVICT_BATCH];
@@ -134,7 +160,7 @@ u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int fl
 		if (!try)
 			mutex_lock(&store->vms_lock);
 
-		count = hearth_evict_choose(store, indices, nr_pages - freed);
+		count = hearth_evict_choose(store, indices, nr_pages - freed, chooser);
 		if (count)
 			ret = hearth_map_sync(store, indices, count, try);
 		if (count && !ret)
@@ -206,6 +232,7 @@ void hearth_store_drop_all(struct hearth_store *store)
 	u32 i;
 
 	hearth_store_drop_from(store, 0);
+	hearth_dmem_uncharge(store);
 
 	mutex_lock(&store->vms_lock);
 	for (i = 0; i < store->nr_extents; i++)

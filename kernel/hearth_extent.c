@@ -11,6 +11,7 @@
 #include <drm/drm_drv.h>
 
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_mmu.h"
 #include "hearth_store.h"
 
@@ -135,7 +136,8 @@ int hearth_extent_load(struct hearth_store *store, u32 index, struct page **page
 	unsigned int count = hearth_extent_bytes(store, index) >> PAGE_SHIFT;
 	int ret, idx;
 
-	ret = hearth_store_charge(store->hdev, store, (u64)count << PAGE_SHIFT);
+	ret = hearth_dmem_charge_extent(store, index) ?:
+	      hearth_store_charge(store->hdev, store, (u64)count << PAGE_SHIFT);
 	if (ret)
 		return ret;
 	if (store->ops->take) {

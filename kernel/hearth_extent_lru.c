@@ -56,7 +56,8 @@ static void hearth_extent_set_discard_locked(struct hearth_store *store, u32 ind
 
 /* Makes extents EVICTING until they are @nr_pages; at most @max, their number. */
 unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indices,
-					 unsigned int max, u64 nr_pages)
+					 unsigned int max, u64 nr_pages,
+					 struct hearth_chooser *chooser)
 {
 	struct hearth_extent *extent, *next;
 	unsigned int count = 0;
@@ -69,6 +70,8 @@ unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indice
 
 		if (pages >= nr_pages || count == max)
 			break;
+		if (chooser && !chooser->may_go(chooser, extent))
+			continue;
 		hearth_extent_set_evicting_locked(store, index);
 		hearth_extent_set_discard_locked(store, index);
 		pages += hearth_extent_bytes(store, index) >> PAGE_SHIFT;

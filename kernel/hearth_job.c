@@ -13,6 +13,7 @@
 
 #include "hearth_compat.h"
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_fence.h"
 #include "hearth_job.h"
 #include "hearth_pm.h"
@@ -43,6 +44,8 @@ struct hearth_job *hearth_job_create(struct hearth_queue *queue, struct drm_file
 	job->queue = hearth_queue_get(queue);
 	hearth_pm_get_noresume(queue->hdev);
 	atomic_inc(&queue->hdev->count.jobs);
+	hearth_dmem_job_begin(queue->vm);
+	job->charged = true;
 	return job;
 
 err_fence:
@@ -52,10 +55,19 @@ err_free:
 	return ERR_PTR(ret);
 }
 
+/* One that is killed before it runs never finishes. */
+static void hearth_job_discharge(struct hearth_job *job)
+{
+	if (job->charged)
+		hearth_dmem_job_end(job->queue->vm);
+	job->charged = false;
+}
+
 void hearth_job_destroy(struct hearth_job *job)
 {
 	struct hearth_device *hdev = job->queue->hdev;
 
+	hearth_job_discharge(job);
 	drm_sched_job_cleanup(&job->base);
 	dma_fence_put(job->restore);
 	if (job->armed)
@@ -90,6 +102,7 @@ void hearth_job_finish(struct hearth_job *job, int error)
 	if (job->active)
 		hearth_vm_job_end(job->queue->vm);
 	job->active = false;
+	hearth_job_discharge(job);
 	if (error)
 		dma_fence_set_error(fence, error);
 	dma_fence_signal(fence);

@@ -47,6 +47,9 @@ struct hearth_job {
 	/** @active: Counted in hearth_vm.nr_active. */
 	bool active;
 
+	/** @charged: Counted in hearth_vm.nr_jobs. */
+	bool charged;
+
 	/** @error: It cannot run. Set by the scheduler's work, ahead of running it. */
 	int error;
 

@@ -6,6 +6,7 @@
 #include <linux/slab.h>
 
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_fw.h"
 #include "hearth_mmu.h"
 #include "hearth_store.h"
@@ -98,6 +99,7 @@ void hearth_map_del(struct hearth_store_map *map)
 		spin_unlock(&map->store->lock);
 	}
 	spin_unlock(&vm->maps_lock);
+	hearth_dmem_settle(map->store);
 	map->store = NULL;
 	map->peer = NULL;
 }

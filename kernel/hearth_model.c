@@ -199,7 +199,7 @@ static u64 hearth_model_give_up(struct hearth_model *model, unsigned int flags)
 		shared = hearth_model_shared_locked(model, store);
 		spin_unlock(&hdev->models.lock);
 		if (!shared)
-			pages += hearth_store_evict(store, U64_MAX, flags);
+			pages += hearth_store_evict(store, U64_MAX, flags, NULL);
 	}
 	return pages << PAGE_SHIFT;
 }

@@ -109,6 +109,8 @@ struct hearth_walk {
 	struct hearth_account *account;
 	/** @region: Only what lives in the region. */
 	bool region;
+	/** @chooser: Only what it lets go, or NULL. */
+	struct hearth_chooser *chooser;
 	/** @class: Of the stage. */
 	u32 class;
 	/** @number: hearth_reclaim.walk. */
@@ -143,7 +145,8 @@ static bool hearth_walk_look(struct hearth_store *store, void *arg)
 
 	if (!hearth_walk_wants(walk, store) || hearth_model_store_class(store) != walk->class)
 		return false;
-	WRITE_ONCE(store->keep.droppable, hearth_store_droppable(store) << PAGE_SHIFT);
+	WRITE_ONCE(store->keep.droppable,
+		   hearth_store_droppable_by(store, walk->chooser) << PAGE_SHIFT);
 	score = hearth_keep_score(store);
 	if (score <= walk->best_score)
 		return false;
@@ -165,7 +168,7 @@ static u64 hearth_walk_stage(struct hearth_device *hdev, struct hearth_walk *wal
 		hearth_store_for_each(hdev, hearth_walk_look, walk);
 		if (!walk->best)
 			break;
-		now = hearth_store_evict(walk->best, pages - freed, walk->flags);
+		now = hearth_store_evict(walk->best, pages - freed, walk->flags, walk->chooser);
 		trace_hearth_reclaim(hdev, walk->class, walk->when, now << PAGE_SHIFT);
 		/* It is in use by now, or somebody has its locks. */
 		if (!now)
@@ -278,6 +281,26 @@ u64 hearth_reclaim_region(struct hearth_store *store)
 	};
 	u64 freed;
 
+	mutex_lock(&hdev->reclaim.lock);
+	freed = hearth_walk_locked(hdev, &walk, HEARTH_EXTENT_PAGES);
+	mutex_unlock(&hdev->reclaim.lock);
+	return freed;
+}
+
+bool hearth_reclaim_chosen(struct hearth_device *hdev, struct hearth_store *store,
+			   struct hearth_chooser *chooser)
+{
+	struct hearth_walk walk = {
+		.when = HEARTH_PRESSURE_RECLAIM,
+		.most = DRM_HEARTH_CLASS_NORMAL,
+		.chooser = chooser,
+	};
+	bool freed;
+
+	if (store) {
+		walk.most = hearth_class_may_drop(hearth_model_store_wants(store));
+		walk.charge = &store->keep.charge;
+	}
 	mutex_lock(&hdev->reclaim.lock);
 	freed = hearth_walk_locked(hdev, &walk, HEARTH_EXTENT_PAGES);
 	mutex_unlock(&hdev->reclaim.lock);

@@ -19,6 +19,7 @@ struct drm_device;
 struct drm_file;
 struct hearth_account;
 struct hearth_charge;
+struct hearth_chooser;
 struct hearth_device;
 struct hearth_lack;
 struct hearth_reservation;
@@ -69,6 +70,9 @@ u64 hearth_reclaim_for(struct hearth_device *hdev, struct hearth_charge *charge,
 		       struct hearth_account *account, const struct hearth_lack *lack, u32 class);
 /* Drops a block of the region, of others, for @store; pages, 0 if nothing could go. */
 u64 hearth_reclaim_region(struct hearth_store *store);
+/* Drops an extent that @chooser lets go: for @store and of others, or NULL. Could one go? */
+bool hearth_reclaim_chosen(struct hearth_device *hdev, struct hearth_store *store,
+			   struct hearth_chooser *chooser);
 /* A charge for extents of a store, by the class of its models. */
 int hearth_store_charge(struct hearth_device *hdev, struct hearth_store *store, u64 bytes);
 /* Drops until the budget is kept again, after it was made smaller. */

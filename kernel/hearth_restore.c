@@ -16,6 +16,7 @@
 #include <drm/drm_print.h>
 
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_fence.h"
 #include "hearth_store.h"
 #include "hearth_trace.h"
@@ -241,6 +242,7 @@ static int hearth_restore_one(struct hearth_store *store, u32 index, struct page
 	if (ret) {
 		spin_lock(&store->lock);
 		hearth_extent_set_dropped_locked(store, index);
+		hearth_dmem_settle_locked(store, index);
 		spin_unlock(&store->lock);
 		return ret;
 	}
@@ -431,11 +433,12 @@ int hearth_restore_vm(struct hearth_vm *vm)
 {
 	struct hearth_store *store;
 	struct dma_fence *fence;
-	int ret = 0;
+	int ret;
 
 	if (list_empty_careful(&vm->maps))
 		return 0;
 
+	ret = hearth_dmem_charge_vm(vm);
 	while (!ret && (store = hearth_restore_find_bare(vm))) {
 		ret = hearth_restore_add_spare(store);
 		hearth_store_put(store);

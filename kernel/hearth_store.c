@@ -42,6 +42,7 @@ static void hearth_store_free(struct hearth_store *store)
 
 	hearth_restore_fini(store);
 	store->ops->free(store);
+	WARN_ON(store->nr_charged);
 	hearth_keep_fini(&store->keep);
 	kvfree(store->extents);
 	mutex_destroy(&store->vms_lock);

@@ -34,6 +34,7 @@
 #include "hearth_keep.h"
 
 struct dma_fence;
+struct dmem_cgroup_pool_state;
 struct file;
 struct file_ra_state;
 struct hearth_device;
@@ -100,6 +101,17 @@ struct hearth_extent {
 
 	/** @discard: EVICTING: the contents go as well. */
 	bool discard;
+
+	/** @pool: Whom it is charged to, where dmem counts; else NULL. See hearth_dmem.c. */
+	struct dmem_cgroup_pool_state *pool;
+};
+
+/**
+ * struct hearth_chooser - what an eviction may take of what could go
+ */
+struct hearth_chooser {
+	/** @may_go: May this one? Under hearth_store.lock. */
+	bool (*may_go)(struct hearth_chooser *chooser, const struct hearth_extent *extent);
 };
 
 /**
@@ -329,7 +341,10 @@ struct hearth_store {
 	/** @nr_evicting: Extents in that state. */
 	u32 nr_evicting;
 
-	/** @nr_pins: Other devices that have it mapped. Nothing is evicted then. */
+	/** @nr_charged: Extents with a hearth_extent.pool. */
+	u32 nr_charged;
+
+	/** @nr_pins: Other devices that have it mapped, or it grows. Nothing is evicted then. */
 	u32 nr_pins;
 
 	/** @seen: Number of the last walk over @maps; under @vms_lock too. */
@@ -457,6 +472,8 @@ int hearth_store_state_resize(struct hearth_store *store, u32 count);
 bool hearth_store_state_advise(struct hearth_store *store, bool needed);
 
 /* hearth_store_pin.c: for other devices */
+/* Nothing of it is evicted until hearth_store_unpin(). */
+void hearth_store_hold(struct hearth_store *store);
 /*
  * Makes @count extents from @first resident and keeps them so. Fills in @pages,
  * one reference each, as many as hearth_store_range_pages() says. -ENODEV,
@@ -501,7 +518,8 @@ void hearth_extent_free_leaf(struct hearth_store *store, u32 index);
 void hearth_extent_set_resident_locked(struct hearth_store *store, u32 index);
 void hearth_extent_set_dropped_locked(struct hearth_store *store, u32 index);
 unsigned int hearth_extent_choose_locked(struct hearth_store *store, u32 *indices,
-					 unsigned int max, u64 nr_pages);
+					 unsigned int max, u64 nr_pages,
+					 struct hearth_chooser *chooser);
 unsigned int hearth_extent_choose_from_locked(struct hearth_store *store, u32 *indices,
 					      unsigned int max, u32 first);
 
@@ -530,18 +548,25 @@ struct dma_fence *hearth_restore_vm_fence(struct hearth_vm *vm);
 
 /*
  * Drops up to @nr_pages, rounded up to extents; nothing of a store that a job
- * in flight may use. Returns the pages that are free of us.
+ * in flight may use, and only what @chooser, unless it is NULL, lets go. Returns
+ * the pages that are free of us.
  */
-u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags);
+u64 hearth_store_evict(struct hearth_store *store, u64 nr_pages, unsigned int flags,
+		       struct hearth_chooser *chooser);
 /* Jobs in flight, or another device, may use it. */
 bool hearth_store_in_use(struct hearth_store *store);
 bool hearth_store_in_use_locked(struct hearth_store *store);
-/* Pages that it could drop now, and be freed by that. */
-u64 hearth_store_droppable(struct hearth_store *store);
+/* Pages that it could drop now, and be freed by that; of those that @chooser lets go. */
+u64 hearth_store_droppable_by(struct hearth_store *store, struct hearth_chooser *chooser);
 /* Drops the extents from @first on, whoever uses them. No restore makes any of them resident. */
 void hearth_store_drop_from(struct hearth_store *store, u32 first);
 /* Drops all, of a device that is gone. */
 void hearth_store_drop_all(struct hearth_store *store);
 void hearth_evict_work(struct work_struct *work);
+
+static inline u64 hearth_store_droppable(struct hearth_store *store)
+{
+	return hearth_store_droppable_by(store, NULL);
+}
 
 #endif /* __HEARTH_STORE_H__ */

@@ -313,14 +313,20 @@ static void make_resident(struct store_test *t, const u32 *indices, unsigned int
 	spin_unlock(&t->store.lock);
 }
 
-static unsigned int choose(struct store_test *t, u32 *indices, unsigned int max, u64 pages)
+static unsigned int choose_by(struct store_test *t, u32 *indices, unsigned int max, u64 pages,
+			      struct hearth_chooser *chooser)
 {
 	unsigned int count;
 
 	spin_lock(&t->store.lock);
-	count = hearth_extent_choose_locked(&t->store, indices, max, pages);
+	count = hearth_extent_choose_locked(&t->store, indices, max, pages, chooser);
 	spin_unlock(&t->store.lock);
 	return count;
+}
+
+static unsigned int choose(struct store_test *t, u32 *indices, unsigned int max, u64 pages)
+{
+	return choose_by(t, indices, max, pages, NULL);
 }
 
 static void first_in_first_out(struct kunit *test)
@@ -369,6 +375,32 @@ static void no_more_than_asked(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, choose(t, got, EXTENTS, U64_MAX), 2);
 }
 
+static bool may_go_if_leafed(struct hearth_chooser *chooser, const struct hearth_extent *extent)
+{
+	return extent->leaf;
+}
+
+static void only_what_may_go(struct kunit *test)
+{
+	static const u32 order[] = { 5, 4, 3, 2, 1 };
+	struct hearth_chooser chooser = { .may_go = may_go_if_leafed };
+	struct store_test *t = test->priv;
+	u32 got[EXTENTS];
+
+	make_resident(t, order, 5);
+	KUNIT_EXPECT_EQ(test, choose_by(t, got, EXTENTS, U64_MAX, &chooser), 0);
+	t->extents[4].leaf = t->leaf;
+	t->extents[1].leaf = t->leaf;
+	KUNIT_ASSERT_EQ(test, choose_by(t, got, EXTENTS, 1, &chooser), 1);
+	KUNIT_EXPECT_EQ(test, got[0], 4);
+	KUNIT_ASSERT_EQ(test, choose_by(t, got, EXTENTS, U64_MAX, &chooser), 1);
+	KUNIT_EXPECT_EQ(test, got[0], 1);
+	/* The others keep their order. */
+	KUNIT_ASSERT_EQ(test, choose(t, got, EXTENTS, U64_MAX), 3);
+	KUNIT_EXPECT_EQ(test, got[0], 5);
+	KUNIT_EXPECT_EQ(test, got[2], 2);
+}
+
 static struct kunit_case store_cases[] = {
 	KUNIT_CASE(one_leaf_in_all),
 	KUNIT_CASE(one_of_them_goes),
@@ -379,6 +411,7 @@ static struct kunit_case store_cases[] = {
 	KUNIT_CASE(device_goes),
 	KUNIT_CASE(first_in_first_out),
 	KUNIT_CASE(no_more_than_asked),
+	KUNIT_CASE(only_what_may_go),
 	KUNIT_CASE_SLOW(random_extents),
 	{}
 };

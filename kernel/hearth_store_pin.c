@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_store.h"
 
 u64 hearth_store_range_pages(const struct hearth_store *store, u32 first, u32 count)
@@ -51,6 +52,13 @@ err_put:
 	return -ENODEV;
 }
 
+void hearth_store_hold(struct hearth_store *store)
+{
+	spin_lock(&store->lock);
+	store->nr_pins++;
+	spin_unlock(&store->lock);
+}
+
 int hearth_store_pin(struct hearth_store *store, u32 first, u32 count, struct page **pages)
 {
 	int ret;
@@ -60,11 +68,8 @@ int hearth_store_pin(struct hearth_store *store, u32 first, u32 count, struct pa
 		return -EOPNOTSUPP;
 
 	/* First, so that nothing that is there by then goes again. */
-	spin_lock(&store->lock);
-	store->nr_pins++;
-	spin_unlock(&store->lock);
-
-	ret = hearth_restore_range(store, first, count);
+	hearth_store_hold(store);
+	ret = hearth_dmem_charge(store, first, count) ?: hearth_restore_range(store, first, count);
 	if (!ret) {
 		mutex_lock(&store->vms_lock);
 		ret = hearth_store_get_pages(store, first, count, pages);
@@ -80,5 +85,6 @@ void hearth_store_unpin(struct hearth_store *store)
 	spin_lock(&store->lock);
 	store->nr_pins--;
 	spin_unlock(&store->lock);
+	hearth_dmem_settle(store);
 	wake_up_all(&store->hdev->budget.freed);
 }

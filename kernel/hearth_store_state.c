@@ -12,6 +12,7 @@
 #include <linux/swap.h>
 
 #include "hearth_device.h"
+#include "hearth_dmem.h"
 #include "hearth_store.h"
 
 /* Tries hard, but kills nobody. */
@@ -146,11 +147,15 @@ static int hearth_state_shrink(struct hearth_store *store, u32 count)
 }
 
 /* Resident at once, so that it is here that memory or budget lack, not in a job. */
-static int hearth_state_grow(struct hearth_store *store, u32 count)
+static int hearth_state_add(struct hearth_store *store, u32 count)
 {
 	u32 old = store->nr_usable;
 	int ret;
 
+	/* Before a job could begin to restore it. */
+	ret = hearth_dmem_charge(store, old, count - old);
+	if (ret)
+		return ret;
 	hearth_state_set_size(store, count);
 	spin_lock(&store->lock);
 	store->nr_usable = count;
@@ -161,6 +166,16 @@ static int hearth_state_grow(struct hearth_store *store, u32 count)
 		hearth_state_limit(store, old, true);
 		hearth_state_cut(store, old);
 	}
+	return ret;
+}
+
+static int hearth_state_grow(struct hearth_store *store, u32 count)
+{
+	int ret;
+
+	hearth_store_hold(store);
+	ret = hearth_state_add(store, count);
+	hearth_store_unpin(store);
 	return ret;
 }
 

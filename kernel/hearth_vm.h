@@ -116,6 +116,9 @@ struct hearth_vm {
 	/** @nr_active: Jobs that may use what is mapped: not evicted. */
 	atomic_t nr_active;
 
+	/** @nr_jobs: Jobs that were submitted and have not ended; see hearth_dmem.h. */
+	atomic_t nr_jobs;
+
 	/** @node: Entry in hearth_mm.vms. */
 	struct list_head node;
 

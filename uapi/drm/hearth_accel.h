@@ -372,7 +372,8 @@ enum drm_hearth_vm_bind_flags {
  * struct drm_hearth_vm_bind - arguments of DRM_IOCTL_HEARTH_VM_BIND
  *
  * A map over existing maps replaces them. All operations are checked before
- * the first one is done.
+ * the first one is done. -EDQUOT if a job is in flight and what is mapped for it
+ * is beyond the dmem.max of the caller's cgroup.
  */
 struct drm_hearth_vm_bind {
 	/** @vm_id: Address space. */
@@ -491,7 +492,8 @@ struct drm_hearth_bo_create_file {
  *
  * For buffers made with DRM_HEARTH_BO_STATE. What is added reads as zero, what
  * is cut off is gone. -EBUSY if something is cut off while a job is in flight,
- * -ENOSPC beyond the size that it was made with, -EDQUOT beyond the budget.
+ * -ENOSPC beyond the size that it was made with, -EDQUOT beyond the budget or
+ * the dmem.max of the caller's cgroup.
  */
 struct drm_hearth_bo_resize {
 	/** @handle: GEM handle. */
@@ -630,7 +632,8 @@ struct drm_hearth_job {
  * struct drm_hearth_submit - arguments of DRM_IOCTL_HEARTH_SUBMIT
  *
  * Jobs of a queue run in the order in which they were submitted. Either all
- * jobs of the array are queued or none.
+ * jobs of the array are queued or none; -EDQUOT if what their address space maps
+ * is beyond the dmem.max of the caller's cgroup.
  *
  * A job that fails signals its fence with an error (see sync_file's status
  * or the error of a wait): -ETIMEDOUT no progress or too long, -EFAULT MMU
