@@ -59,8 +59,9 @@ bench-phone: userspace modules ## a phone with a resident 7B model under pressur
 	$(Q)scripts/setup --also gnuplot-nox qemu $(KERNEL)
 	$(Q)scripts/bench-phone --build $(BUILD) --kernel $(KERNEL) $(BENCH_PHONE)
 
-debug-kernel: packages ## build the KASAN and lockdep kernel into the cache (long)
-	$(Q)scripts/debug-kernel -j$(JOBS)
+test-kernels: packages ## build the kernels that Debian has not into the cache (long)
+	$(Q)scripts/build-kernel debug -j$(JOBS)
+	$(Q)scripts/build-kernel dmem -j$(JOBS)
 
 install: userspace ## install library, tool and headers under PREFIX (DESTDIR is kept)
 	$(Q)meson configure $(BUILD) --prefix=$(PREFIX)
@@ -70,4 +71,4 @@ install: userspace ## install library, tool and headers under PREFIX (DESTDIR is
 clean: ## remove what was built; the cache stays
 	$(Q)rm -rf $(BUILD) $(BUILD)-arm64 $(BUILD)-asan $(BUILD)-tsan
 
-.PHONY: all help packages setup userspace modules demo check shell bench bench-cpu bench-phone debug-kernel install clean
+.PHONY: all help packages setup userspace modules demo check shell bench bench-cpu bench-phone test-kernels install clean

@@ -593,8 +593,8 @@ def make_part(name, notes):
         return get_kernel(name, notes)
     if name in PEERS:
         return get_peer(name, notes)
-    if name == 'debug':
-        raise Failure('the debug kernel is not in the cache; run: make debug-kernel')
+    if name in ('debug', 'dmem'):
+        raise Failure(f'the kernel "{name}" is not in the cache; run: make test-kernels')
     known = ', '.join([*QEMUS, 'arm64-libs', 'arm64-busybox', 'checkpatch', 'demo-models',
                        *sorted(KERNELS), *sorted(PEERS)])
     raise Failure(f'"{name}" is no part of the test bed; there are: {known}')

@@ -33,15 +33,17 @@ INTERRUPTS = ['fault', 'inject', 'lifetime', 'pm', 'query', 'queue', 'rebind', '
 # What is mapped for the device, and no longer.
 MAPPINGS = ['bo', 'evict', 'fault', 'fdinfo', 'file_bo', 'inject', 'lifetime', 'pm', 'prime', 'rebind',
             'restore', 'share', 'stale', 'state', 'submit', 'two_process', 'unplug*', 'vm_bind']
-# Needs fault injection, which only the debug kernel has.
+# Needs fault injection, which only kernels of ours have.
 DEBUG_ONLY = ['no_memory']
+# Needs cgroups of device memory, which no kernel of Debian has.
+DMEM_ONLY = ['dmem']
 TWO, TWO_NPUS = ['--second-npu'], ['second_device']
 # Weights in a region, and who has to do with weights.
 REGION = ['--driver-arg', 'weights_region_mb=16']
 IN_REGION = ['file_bo', 'restore', 'evict', 'region']
 BOOTS = [
     # FAT has files without versions.
-    ('msi', [*VGEM, *FAT], ['*'], ['region', *TWO_NPUS, *DEBUG_ONLY]),
+    ('msi', [*VGEM, *FAT], ['*'], ['region', *TWO_NPUS, *DEBUG_ONLY, *DMEM_ONLY]),
     ('msix', ['--stub-arg=--msix'], INTERRUPTS, []),
     ('iommu', IOMMU, MAPPINGS, []),
     ('two', TWO, TWO_NPUS, []),
@@ -59,6 +61,10 @@ ARM64_BOOTS = [
 NEW_KERNEL = 'new-amd64'
 NEW_KERNEL_PROGRAMS = ['bo', 'fault', 'file_bo', 'inject', 'lifetime', 'memory_fdinfo', 'prime', 'queue',
                        'share', 'state', 'submit', 'vm_bind']
+# The same kernel with dmem and lockdep: who pays, and what takes the locks of stores.
+DMEM_PROGRAMS = [*DMEM_ONLY, *DEBUG_ONLY, 'evict', 'no_room', 'restore', 'share', 'state']
+# What scripts/build-kernel builds.
+TEST_KERNELS = ['dmem', 'debug']
 PROGRAM_SECONDS = 180
 GUEST_SECONDS = 240
 FUZZ_SECONDS = 10
@@ -94,7 +100,7 @@ class Context:
         self.env.pop('MAKEFLAGS', None)
         self.processes = set()
         self.stopping = False
-        self.kernel_lock = threading.Lock()
+        self.kernel_locks = {part: threading.Lock() for part in TEST_KERNELS}
         self.arm64_lock = threading.Lock()
         self.arm64_module = None
         if os.path.isdir(self.models):
@@ -351,28 +357,44 @@ def new_kernel(ctx):
                            f'kernel/{NEW_KERNEL}', NEW_KERNEL, 'W=1')
     if module.outcome == FAIL:
         return [module]
-    chosen = [p for p in ctx.programs('tests/kselftest') if named(p, NEW_KERNEL_PROGRAMS)]
-    return [module] + guest_programs(ctx, 'new-kernel/msi', NEW_KERNEL, [*VGEM, *FAT], chosen)
+    programs = ctx.programs('tests/kselftest')
+    chosen = [p for p in programs if named(p, NEW_KERNEL_PROGRAMS)]
+    return [module] + guest_programs(ctx, 'new-kernel/msi', NEW_KERNEL, [*VGEM, *FAT], chosen) + \
+        dmem(ctx, [p for p in programs if named(p, DMEM_PROGRAMS)])
+
+
+def dmem(ctx, programs):
+    """Of the newest kernel what Debian leaves out."""
+    results = test_kernel(ctx, 'dmem')
+    if any(r.outcome != PASS for r in results):
+        return results
+    results.append(build_modules(ctx, 'hearth.ko for the dmem kernel', 'kernel/dmem', 'dmem', 'W=1'))
+    return results + guest_programs(ctx, 'new-kernel/dmem', 'dmem', [], programs)
 
 
 def in_region(ctx, log, kernel, programs, names):
     return guest_programs(ctx, log, kernel, REGION, [p for p in programs if named(p, names)])
 
 
-def debug_kernel(ctx):
+def test_kernel(ctx, part):
     """CI skips nothing: it is built once, and kept in the cache from then on. Beside the guests."""
-    with ctx.kernel_lock:
+    name = f'{part} kernel'
+    with ctx.kernel_locks[part]:
         if ctx.strict:
-            return [ctx.step('debug kernel', ['scripts/debug-kernel', f'-j{ctx.jobs}'],
-                             'debug/kernel.log', 3000)]
-        if 'debug' in testbed.load_state():
-            return [Result('debug kernel', PASS, '')]
-        return [Result('debug kernel', SKIP, 'it is not built; run: make debug-kernel')]
+            return [ctx.step(name, ['scripts/build-kernel', part, f'-j{ctx.jobs}'],
+                             f'test-kernels/{part}.log', 3000)]
+        if part in testbed.load_state():
+            return [Result(name, PASS, '')]
+        return [Result(name, SKIP, 'it is not built; run: make test-kernels')]
+
+
+def test_kernels(ctx):
+    return [r for part in TEST_KERNELS for r in test_kernel(ctx, part)]
 
 
 def debug(ctx):
     """The programs of kselftest and the KUnit tests, on the kernel that checks itself."""
-    results = [r for r in debug_kernel(ctx) if r.outcome != PASS]
+    results = [r for r in test_kernel(ctx, 'debug') if r.outcome != PASS]
     if results:
         return results
     results += [build_modules(ctx, 'hearth.ko for the debug kernel', 'kernel/debug', 'debug')]
@@ -380,7 +402,7 @@ def debug(ctx):
     kunit = [f for f in sorted(os.listdir(modules)) if f.endswith('_kunit.ko') and ctx.wants(f)]
     add = [a for f in kunit for a in ('--add', f'{modules}/{f}:/tests/{f}')]
     programs = ctx.programs('tests/kselftest')
-    others = [p for p in programs if not named(p, ['region', *TWO_NPUS])]
+    others = [p for p in programs if not named(p, ['region', *TWO_NPUS, *DMEM_ONLY])]
     two = [p for p in programs if named(p, TWO_NPUS)]
     # It comes last, when the lane of the host has ended: a guest for each half.
     guests = [lambda: guest_programs(ctx, 'debug/kasan-1', 'debug', [], others[::2]),
@@ -542,7 +564,7 @@ SUITES = [
     ('build', FIRST, build, 'userspace, emulated NPU, tests, hearth.ko: no warning'),
     ('style', HOST, style, 'checkpatch --strict, W=1, sparse, kernel-doc, SPDX'),
     ('cmocka', HOST, cmocka, 'unit tests on the host'),
-    ('debug-kernel', HOST, debug_kernel, 'the kernel with KASAN and lockdep; in CI it is built if absent'),
+    ('test-kernels', HOST, test_kernels, 'kernels with dmem, with KASAN and lockdep; in CI built if absent'),
     ('fuzz', HOST, fuzz, 'hostile files and streams'),
     ('sanitizers', HOST, sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
     ('arm64', HOST, on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
