@@ -101,13 +101,100 @@ HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w,
 	return acc;
 }
 
+/* A block of Q4_0 whose products are there. */
+struct late {
+	/* Of each row four sums: of rows 0, 4 and 1, 5, of rows 2, 6 and 3, 7. */
+	__m256i a, b;
+	__m128i d;
+	__m256 dx, total;
+};
+
+/* Eight sums each of the rows @i and @i + 4. */
+HK_INLINE __m256i q4_0_products(const struct rows8 *w, const int i, struct halves x)
+{
+	__m256i raw = load_pair(w, 2, i), lo, hi;
+
+	IN_ORDER(raw);
+	lo = _mm256_maddubs_epi16(low_nibble(raw), x.lo);
+	IN_ORDER(lo);
+	hi = _mm256_maddubs_epi16(high_nibble(raw), x.hi);
+	IN_ORDER(hi);
+	lo = _mm256_add_epi16(lo, hi);
+	IN_ORDER(lo);
+	return lo;
+}
+
+/*
+ * Adds block @l to @acc, with what the next one needs first of all in between: the
+ * vector units look 64 instructions ahead, and the steps of a sum right behind its
+ * products would fill that with waiting.
+ */
+HK_INLINE __m256 q4_0_block(__m256 acc, struct late *l, const struct rows8 *w, struct halves x)
+{
+	const __m256i one = _mm256_set1_epi16(1);
+	__m256i a, b, v[4];
+	__m256 d, sum;
+
+	a = _mm256_madd_epi16(l->a, one);
+	b = _mm256_madd_epi16(l->b, one);
+	IN_ORDER(a);
+	IN_ORDER(b);
+	v[0] = q4_0_products(w, 0, x);
+	a = _mm256_packs_epi32(a, b);
+	IN_ORDER(a);
+	v[1] = q4_0_products(w, 1, x);
+	a = _mm256_madd_epi16(a, one);
+	d = _mm256_cvtph_ps(l->d);
+	IN_ORDER(a);
+	IN_ORDER(d);
+	v[2] = q4_0_products(w, 2, x);
+	sum = _mm256_cvtepi32_ps(a);
+	d = _mm256_mul_ps(d, l->dx);
+	IN_ORDER(sum);
+	IN_ORDER(d);
+	l->a = sum_halves(v[0], v[1]);
+	IN_ORDER(l->a);
+	v[3] = q4_0_products(w, 3, x);
+	sum = _mm256_fnmadd_ps(_mm256_set1_ps(8), l->total, sum);
+	IN_ORDER(sum);
+	l->d = load_u16_of_many(w, 0);
+	IN_ORDER(l->d);
+	acc = _mm256_fmadd_ps(d, sum, acc);
+	IN_ORDER(acc);
+	l->b = sum_halves(v[2], v[3]);
+	IN_ORDER(l->b);
+	return acc;
+}
+
+static __m256 q4_0(const struct hk_matmul *m, const struct rows8 *w)
+{
+	const char *act_d = (const char *)m->act.d, *act_total = (const char *)m->act.total;
+	const uint64_t end = m->in_n / HK_ACT_BLOCK * sizeof(float);
+	const int8_t *q = m->act.q;
+	const uint8_t *ahead = w->p;
+	__m256 acc = _mm256_setzero_ps();
+	struct rows8 row = *w;
+	/* Before the first one: adds +0 to +0. */
+	struct late l = { 0 };
+
+	for (uint64_t k = 0; k < end; k += sizeof(float), row.p += 18) {
+		acc = q4_0_block(acc, &l, &row, load_x(q + 8 * k));
+		prefetch(ahead, ROWS * 18);
+		ahead += ROWS * 18;
+		l.dx = _mm256_broadcast_ss((const float *)(act_d + k));
+		l.total = _mm256_broadcast_ss((const float *)(act_total + k));
+		__asm__("" : "+r"(k));
+	}
+	return add_unit(acc, _mm256_cvtph_ps(l.d), l.dx,
+			unbias(sum_of_halves(l.a, l.b, true), l.total, 8));
+}
+
 #define ROW1(name, type, bytes, at, min, bias)					\
 static __m256 name(const struct hk_matmul *m, const struct rows8 *w)		\
 {										\
 	return row_32(m, w, HEARTH_TYPE_##type, bytes, at, min, bias);		\
 }
 
-ROW1(q4_0, Q4_0, 18, 2, false, 8)
 ROW1(q4_1, Q4_1, 20, 4, true, 0)
 ROW1(q5_0, Q5_0, 22, 6, false, 16)
 ROW1(q5_1, Q5_1, 24, 8, true, 0)

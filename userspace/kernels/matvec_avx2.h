@@ -78,6 +78,27 @@ HK_INLINE __m256i sum_halves(__m256i a, __m256i b)
 	return _mm256_add_epi16(_mm256_blend_epi32(a, b, 0xcc), _mm256_alignr_epi8(b, a, 8));
 }
 
+/* Sums of two neighbours as vphaddd has them, in less time. */
+HK_INLINE __m256i add_pairs(__m256i a, __m256i b)
+{
+	const __m256 x = _mm256_castsi256_ps(a), y = _mm256_castsi256_ps(b);
+
+	return _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0x88)),
+				_mm256_castps_si256(_mm256_shuffle_ps(x, y, 0xdd)));
+}
+
+/* Lane i: the sum of the four that row i has in @a and @b. */
+HK_INLINE __m256i sum_of_halves(__m256i a, __m256i b, const bool small)
+{
+	const __m256i one = _mm256_set1_epi16(1);
+
+	a = _mm256_madd_epi16(a, one);
+	b = _mm256_madd_epi16(b, one);
+	if (small)
+		return _mm256_madd_epi16(_mm256_packs_epi32(a, b), one);
+	return add_pairs(a, b);
+}
+
 /*
  * Lane i of the result is the sum of row i's eight int16. Sums of two have 16
  * bits: they must be below 2^15, and with @small also sums of four. Multipliers
@@ -85,13 +106,7 @@ HK_INLINE __m256i sum_halves(__m256i a, __m256i b)
  */
 HK_INLINE __m256i sum_pairs(const struct pairs *p, const bool small)
 {
-	const __m256i one = _mm256_set1_epi16(1);
-	__m256i a = _mm256_madd_epi16(sum_halves(p->v[0], p->v[1]), one);
-	__m256i b = _mm256_madd_epi16(sum_halves(p->v[2], p->v[3]), one);
-
-	if (small)
-		return _mm256_madd_epi16(_mm256_packs_epi32(a, b), one);
-	return _mm256_hadd_epi32(a, b);
+	return sum_of_halves(sum_halves(p->v[0], p->v[1]), sum_halves(p->v[2], p->v[3]), small);
 }
 
 /* Products of unsigned weights below 32: elements 0..15 in @lo, 16..31 in @hi. */
@@ -123,8 +138,8 @@ HK_INLINE __m256i dot_signed(const struct pairs *lo, const struct pairs *hi, str
 	for (int i = 0; i < 4; i++)
 		sum[i] = _mm256_add_epi32(pairs_signed(lo->v[i], x.lo),
 					  pairs_signed(hi->v[i], x.hi));
-	return _mm256_hadd_epi32(_mm256_hadd_epi32(sum[0], sum[1]),
-				 _mm256_hadd_epi32(sum[2], sum[3]));
+	return add_pairs(add_pairs(sum[0], sum[1]),
+				 add_pairs(sum[2], sum[3]));
 }
 
 HK_INLINE void low_nibbles(struct pairs *to, const struct pairs *from)

@@ -9,13 +9,13 @@
 /* Lane i: the sum of row i's eight. */
 HK_INLINE __m256i sum_rows(const __m256i row[ROWS])
 {
-	__m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(row[0], row[1]),
-				      _mm256_hadd_epi32(row[2], row[3]));
-	__m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(row[4], row[5]),
-				      _mm256_hadd_epi32(row[6], row[7]));
+	__m256i a = add_pairs(add_pairs(row[0], row[1]),
+				      add_pairs(row[2], row[3]));
+	__m256i b = add_pairs(add_pairs(row[4], row[5]),
+				      add_pairs(row[6], row[7]));
 
-	return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-				_mm256_permute2x128_si256(a, b, 0x31));
+	return _mm256_add_epi32(_mm256_blend_epi32(a, b, 0xf0),
+				_mm256_permute2x128_si256(a, b, 0x21));
 }
 
 HK_INLINE __m256i load32(const void *p)
