@@ -99,7 +99,8 @@ void hearth_map_del(struct hearth_store_map *map)
 		spin_unlock(&map->store->lock);
 	}
 	spin_unlock(&vm->maps_lock);
-	hearth_dmem_settle(map->store);
+	if (map->store)
+		hearth_dmem_settle(map->store);
 	map->store = NULL;
 	map->peer = NULL;
 }

@@ -82,8 +82,7 @@ FIXTURE_SETUP(dmem)
 {
 	int ret;
 
-	if (weights_scratch())
-		SKIP("no " WEIGHTS_FOLDER);
+	SKIP_WITHOUT(WEIGHTS_NEED_NPU | WEIGHTS_NEED_DEBUGFS);
 	ret = find_region(self->region, sizeof(self->region));
 	if (ret == -ENOENT)
 		SKIP("the kernel counts no device memory by cgroup");
