@@ -52,13 +52,14 @@ HK_INLINE void spread_f16(__m256 *low, __m256 *high, __m256i both)
 
 /*
  * Q4_K's and Q5_K's: two f16, then eight scales and eight minima of 6 bits in
- * three words, by the steps of hk_spread_k_scales().
+ * three words, by the steps of hk_spread_k_scales(). Of each row @to gets two
+ * words of scales and two of minima, a byte each.
  */
-HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows8 *w)
+HK_INLINE void load_q45_bytes(__m256i to[4], __m256 *d, __m256 *minus, const struct rows8 *w)
 {
 	const __m256i six = _mm256_set1_epi8(0x3f), four = _mm256_set1_epi8(0x0f);
 	const __m256i two = _mm256_set1_epi8(0x30);
-	__m256i in[4], to[4];
+	__m256i in[4];
 	__m256 min;
 
 	turn(w, 0, in);
@@ -68,15 +69,28 @@ HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows8 *w)
 	to[2] = _mm256_and_si256(in[2], six);
 	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
 				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
+	spread_f16(d, &min, in[0]);
+	/* Minus the product is the product with minus. */
+	*minus = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
+}
+
+/* Minima of units 2i and 2i + 1 from two words of them */
+HK_INLINE void spread_minima(__m256i mn[4], const __m256i words[2])
+{
+	HK_UNROLL
+	for (int i = 0; i < 4; i++)
+		mn[i] = two_bytes(words[i / 2], i % 2 * 2, i % 2 * 2 + 1);
+}
+
+HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows8 *w)
+{
+	__m256i to[4];
+
+	load_q45_bytes(to, &s->d, &s->minus, w);
 	HK_UNROLL
 	for (int u = 0; u < 8; u++)
 		s->sc[u] = two_bytes(to[u / 4], u % 4, u % 4);
-	HK_UNROLL
-	for (int i = 0; i < 4; i++)
-		s->mn[i] = two_bytes(to[2 + i / 2], i % 2 * 2, i % 2 * 2 + 1);
-	spread_f16(&s->d, &min, in[0]);
-	/* Minus the product is the product with minus. */
-	s->minus = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
+	spread_minima(s->mn, to + 2);
 }
 
 /* Sums of the @n units' minima times sums of activations */
