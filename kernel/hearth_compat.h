@@ -63,17 +63,6 @@ static inline int hearth_sched_job_init(struct drm_sched_job *job,
 #define HEARTH_DRIVER_GEM_GPUVA 0
 #endif
 
-/*
- * Are states to be in huge pages, of a tmpfs mount of the driver's own? Kernels in which
- * DRM makes such mounts do not swap those pages once a device had them (seen on 7.3): a
- * state that cannot be swapped is worse than one with more page tables.
- */
-#if defined(CONFIG_TRANSPARENT_HUGEPAGE) && !defined(HEARTH_HAVE_GEM_HUGE_MNT)
-#define HEARTH_HUGE_STATES 1
-#else
-#define HEARTH_HUGE_STATES 0
-#endif
-
 /* Where it is absent, what is active is always told. */
 #ifdef HEARTH_HAVE_GEM_OBJECT_ACTIVE
 #define HEARTH_GEM_OBJECT_ACTIVE DRM_GEM_OBJECT_ACTIVE

@@ -13,7 +13,6 @@
 #include <drm/drm_managed.h>
 #include <drm/drm_print.h>
 
-#include "hearth_compat.h"
 #include "hearth_device.h"
 #include "hearth_gem.h"
 #include "hearth_mm.h"
@@ -58,7 +57,7 @@ void hearth_mm_module_exit(void)
  */
 static void hearth_mm_mount_huge(struct hearth_mm *mm)
 {
-#if HEARTH_HUGE_STATES
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
 	char options[] = "huge=within_size";
 	struct file_system_type *type = get_fs_type("tmpfs");
 	struct vfsmount *mnt;

@@ -2,7 +2,6 @@
 /* State between jobs: it grows, shrinks, is swapped, given up and comes back. */
 #include <fcntl.h>
 #include <sys/swap.h>
-#include <sys/utsname.h>
 
 #include "harness.h"
 #include "keep.h"
@@ -247,13 +246,8 @@ TEST_F(state, huge_pages_need_no_tables)
 {
 	int64_t tables = npu_debugfs("objects", "tables"), n = MAX / EXT;
 
-	struct utsname kernel;
-
 	if (huge_bytes() != EXT)
 		SKIP("no huge pages, or larger ones than an extent");
-	uname(&kernel);
-	if (strverscmp(kernel.release, "6.19") >= 0)
-		SKIP("this kernel would not swap them");
 	if (rig_write("/proc/sys/vm/compact_memory", "1"))
 		SKIP("no compaction: memory may be in pieces");
 	ASSERT_EQ(resize(self->fd, self->bo, MAX), 0);
@@ -490,7 +484,7 @@ TEST_F_TIMEOUT(state, is_swapped_and_comes_back, 120)
 	struct npu_ctx *ctx = &self->ctx;
 	uint64_t i, wrong = 0;
 	int64_t before, used;
-	int ret;
+	int ret, round;
 
 	SKIP_WITHOUT(0);
 	ASSERT_EQ(resize(self->fd, self->bo, 2 * EXT), 0);
@@ -509,11 +503,16 @@ TEST_F_TIMEOUT(state, is_swapped_and_comes_back, 120)
 	ASSERT_EQ(madvise(self->p, 2 * EXT, MADV_PAGEOUT), 0);
 	EXPECT_EQ(swap_used(), before);
 	ASSERT_EQ(weights_shrink(MAX), 0);
-	/* It goes by what is mapped, and has unmapped it. */
-	for (i = 0; i < 2 * EXT; i += NPU_PAGE)
-		wrong += self->p[i] != weights_byte(3, i);
+	/*
+	 * It goes by what is mapped, and has unmapped it. So it does with a huge page that
+	 * lies across two page tables of the CPU: that is split, and written by the next.
+	 */
+	for (round = 0; round < 2; round++) {
+		for (i = 0; i < 2 * EXT; i += NPU_PAGE)
+			wrong += self->p[i] != weights_byte(3, i);
+		ASSERT_EQ(madvise(self->p, 2 * EXT, MADV_PAGEOUT), 0);
+	}
 	EXPECT_EQ(wrong, 0u);
-	ASSERT_EQ(madvise(self->p, 2 * EXT, MADV_PAGEOUT), 0);
 	used = swap_used() - before;
 	printf("# %lld KiB of 4096 in the swap\n", (long long)used >> 10);
 	EXPECT_GT(used, (int64_t)EXT);
