@@ -458,39 +458,41 @@ static void pages_that_cannot_be_are_refused(void **state)
 	hearth_program_destroy(p);
 }
 
-static void make_rope(uint32_t rows, int fd)
+static const float table[1024][2] = { [1023] = { 1, 2 } };
+
+/* Of weights and a large constant */
+static void make_sum(uint32_t rows, int fd)
 {
 	hearth_tensor x = f32("x", IN, DIMS(rows, 1, 2)), a = f32("a", ACT, DIMS(rows, 1, 2));
 	hearth_tensor y = f32("y", OUT, DIMS(rows, 1, 2));
 	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(rows));
-	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 10000, .rope_ctx = 1024);
 
 	hearth_graph_set_weights(g, fd);
 	gm_op(g, HEARTH_ADD, INPUTS(x, weights("w", DIMS(2), 0)), a, NULL);
-	gm_op(g, HEARTH_ROPE, INPUTS(a, pos), y, &o);
+	gm_op(g, HEARTH_ROPE, INPUTS(a, gm_const(g, "t", F32, DIMS(1024, 2), table), pos), y, NULL);
 }
 
-static void weights_and_tables_are_shared(void **state)
+static void weights_and_constants_are_shared(void **state)
 {
 	const float w[2] = { 1, 2 };
 	int fd = weights_file(w, sizeof(w), 0), other = weights_file(w, sizeof(w), 0);
 	struct hearth_program *p, *q, *r, *s;
 
-	make_rope(1, fd);
+	make_sum(1, fd);
 	p = compile(NULL);
 	again();
-	make_rope(2, fd);
+	make_sum(2, fd);
 	q = compile(p);
 	/* What it shares it passes on. */
 	r = compile(q);
 	again();
-	make_rope(2, other);
+	make_sum(2, other);
 	s = compile(p);
 	assert_ptr_equal(p->weights.buffer, q->weights.buffer);
 	assert_ptr_equal(p->weights.buffer, r->weights.buffer);
 	assert_ptr_not_equal(p->weights.buffer, s->weights.buffer);
 	assert_true(p->weights.owned && !q->weights.owned && !r->weights.owned);
-	assert_int_equal(info_of(q).constant_bytes, 1024 * 2 * 4);
+	assert_int_equal(info_of(q).constant_bytes, sizeof(table));
 	assert_in_range(hearth_buffer_bytes(p->fixed), 8192, 16384);
 	assert_int_equal(hearth_buffer_bytes(q->fixed), 4096);
 	assert_int_equal(hearth_buffer_bytes(r->fixed), 4096);
@@ -504,40 +506,6 @@ static void weights_and_tables_are_shared(void **state)
 	hearth_program_destroy(p);
 	close(fd);
 	close(other);
-}
-
-/* A program with two ROPE of some base over a cache */
-static void make_ropes(float base)
-{
-	HEARTH_OPTS(hearth_op_opts, o, .rope_base = base);
-	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1)), x = f32("x", IN, DIMS(1, 1, 8));
-	hearth_tensor a = f32("a", ACT, DIMS(1, 1, 8)), y = f32("y", OUT, DIMS(1, 1, 8));
-
-	o.rope_ctx = 512;
-	gm_op(g, HEARTH_ROPE, INPUTS(x, pos), a, &o);
-	gm_op(g, HEARTH_ROPE, INPUTS(a, pos), y, &o);
-}
-
-static void rope_tables_are_made_once(void **state)
-{
-	const uint64_t table = 512 * 8 * 4;
-	struct hearth_program *p, *q, *r;
-
-	make_ropes(10000);
-	p = compile(NULL);
-	q = compile(p);
-	assert_int_equal(info_of(p).constant_bytes, table);
-	assert_int_equal(info_of(q).constant_bytes, table);
-	assert_true(hearth_buffer_bytes(p->fixed) >= table);
-	assert_true(hearth_buffer_bytes(q->fixed) < table);
-	/* Another base is another table, also for one that knows both. */
-	again();
-	make_ropes(500);
-	r = compile(q);
-	assert_true(hearth_buffer_bytes(r->fixed) >= table);
-	hearth_program_destroy(r);
-	hearth_program_destroy(q);
-	hearth_program_destroy(p);
 }
 
 static void programs_of_other_devices_are_not_shared(void **state)
@@ -600,6 +568,62 @@ static void a_run_allocates_nothing(void **state)
 	hearth_program_destroy(p);
 }
 
+/* With positions a row may be read twice; without them row i is for row i. */
+static void a_rope_turns_by_the_rows_of_its_table(void **state)
+{
+	hearth_tensor x = f32("x", IN, DIMS(2, 1, 2)), t = f32("t", IN, DIMS(2, 2));
+	hearth_tensor y = f32("y", OUT, DIMS(2, 1, 2)), z = f32("z", OUT, DIMS(2, 1, 2));
+	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(2));
+	struct hearth_program *p;
+
+	gm_op(g, HEARTH_ROPE, INPUTS(x, t), y, NULL);
+	gm_op(g, HEARTH_ROPE, INPUTS(x, t, pos), z, NULL);
+	p = compile(NULL);
+	memcpy(data(p, x), (float[]){ 1, 2, 3, 4 }, 16);
+	memcpy(data(p, t), (float[]){ 1, 0, 0, 1 }, 16);
+	memcpy(data(p, pos), (int32_t[]){ 1, 0 }, 8);
+	run(p);
+	assert_memory_equal(data(p, y), ((float[]){ 1, 2, -4, 3 }), 16);
+	assert_memory_equal(data(p, z), ((float[]){ -2, 1, 3, 4 }), 16);
+	*(int32_t *)data(p, pos) = 2;
+	assert_true(hearth_program_run(p) < 0);
+	assert_message("rope");
+	hearth_program_destroy(p);
+}
+
+static void ropes_that_cannot_be_are_refused(void **state)
+{
+	static const float factor = -1;
+	static const struct {
+		struct hearth_rope_opts o;
+		const char *text;
+	} bad[] = {
+		{ { .n_ctx = 8, .dims = 2, .base = 0.5f }, "no rope of 8 positions, dims 2, base 0.5" },
+		{ { .n_ctx = 8, .dims = 3, .base = 100 }, "dims 3" },
+		{ { .n_ctx = 8, .dims = 2, .base = 100, .freq_scale = -2 }, "freq_scale -2" },
+		{ { .n_ctx = 8, .dims = 2, .base = 100, .magnitude = -1 }, "magnitude -1" },
+		{ { .n_ctx = 8, .dims = 2, .base = 100, .factors = &factor }, "no rope" },
+		{ { .n_ctx = 8, .dims = UINT32_MAX, .base = 100 }, "dims 4294967295" },
+	};
+	struct hearth_rope *rope;
+	float rows[2][2];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct hearth_rope_opts o = bad[i].o;
+
+		o.sz = sizeof(o);
+		assert_int_equal(hearth_rope_create(&o, &rope), -EINVAL);
+		assert_message(bad[i].text);
+	}
+	HEARTH_OPTS(hearth_rope_opts, good, .n_ctx = 8, .dims = 2, .base = 100);
+	assert_int_equal(hearth_rope_create(&good, &rope), 0);
+	assert_int_equal(hearth_rope_rows(rope, 6, 2, rows[0]), 0);
+	assert_int_equal(hearth_rope_rows(rope, 7, 2, rows[0]), -EINVAL);
+	assert_message("positions 7 to 9: there are 8");
+	assert_int_equal(hearth_rope_rows(rope, 9, 0, rows[0]), -EINVAL);
+	hearth_rope_destroy(rope);
+}
+
 /* ---- what cannot be compiled ---- */
 
 static void incomplete_graphs_are_refused(void **state)
@@ -610,34 +634,6 @@ static void incomplete_graphs_are_refused(void **state)
 	gm_op(g, HEARTH_ADD, INPUTS(x, x), f32("a", ACT, DIMS(4)), NULL);
 	f32("y", OUT, DIMS(4));
 	refused(-EINVAL, "output 'y' is computed by no op");
-}
-
-static void a_rope_must_know_its_positions(void **state)
-{
-	hearth_tensor x = f32("x", IN, DIMS(1, 1, 2)), y = f32("y", OUT, DIMS(1, 1, 2));
-	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1));
-	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 10000);
-	struct hearth_program *p;
-
-	gm_op(g, HEARTH_ROPE, INPUTS(x, pos), y, &o);
-	refused(-EINVAL, "the positions 'pos' go to no cache");
-	/* A cache that the positions go to tells. */
-	gm_op(g, HEARTH_KV_WRITE, INPUTS(x, pos), f32("k", STATE, DIMS(1, 8, 2)), NULL);
-	p = compile(NULL);
-	assert_int_equal(info_of(p).constant_bytes, 8 * 2 * 4);
-	*(int32_t *)data(p, pos) = 7;
-	run(p);
-	hearth_program_destroy(p);
-}
-
-static void impossible_ropes_are_refused(void **state)
-{
-	hearth_tensor x = f32("x", IN, DIMS(1, 1, 2)), y = f32("y", OUT, DIMS(1, 1, 2));
-	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1));
-	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 0.5f, .rope_ctx = 8);
-
-	gm_op(g, HEARTH_ROPE, INPUTS(x, pos), y, &o);
-	refused(-EINVAL, "no table of 8 positions, rope_dims 2, rope_base 0.5");
 }
 
 static void commands_have_limits(void **state)
@@ -676,14 +672,13 @@ int main(void)
 		TEST(states_that_differ_are_not_shared),
 		TEST(states_may_be_in_pages),
 		TEST(pages_that_cannot_be_are_refused),
-		TEST(weights_and_tables_are_shared),
-		TEST(rope_tables_are_made_once),
+		TEST(weights_and_constants_are_shared),
 		TEST(programs_of_other_devices_are_not_shared),
 		TEST(a_failed_run_is_told_and_the_next_one_works),
 		TEST(a_run_allocates_nothing),
+		TEST(a_rope_turns_by_the_rows_of_its_table),
+		TEST(ropes_that_cannot_be_are_refused),
 		TEST(incomplete_graphs_are_refused),
-		TEST(a_rope_must_know_its_positions),
-		TEST(impossible_ropes_are_refused),
 		TEST(commands_have_limits),
 		TEST(scales_that_cannot_be_expressed_are_refused),
 	};

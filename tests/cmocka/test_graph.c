@@ -483,29 +483,24 @@ static void ropes_are_checked(void **state)
 	hearth_tensor x = f32("x", IN, DIMS(2, 3, 8)), y = f32("y", ACT, DIMS(2, 3, 8));
 	hearth_tensor pos = gm_tensor(g, "pos", HEARTH_TYPE_I32, IN, DIMS(2));
 	hearth_tensor pos3 = gm_tensor(g, "pos3", HEARTH_TYPE_I32, IN, DIMS(3));
-	static const float factors[4] = { 1, 2, 3, 4 };
-	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 10000);
+	hearth_tensor t = f32("t", IN, DIMS(5, 8)), t2 = f32("t2", IN, DIMS(2, 6));
+	HEARTH_OPTS(hearth_op_opts, o, .rope_halves = 2);
 
-	refused(HEARTH_ROPE, y, &o, "'pos3' is (3): 2 are wanted", x, pos3);
-	refused(HEARTH_ROPE, y, NULL, "rope_base is 0", x, pos);
-	o.rope_dims = 7;
-	refused(HEARTH_ROPE, y, &o, "rope_dims is 7: an even number, at most 8", x, pos);
-	o.rope_dims = 10;
-	refused(HEARTH_ROPE, y, &o, "rope_dims is 10", x, pos);
-	o.rope_dims = 8;
-	o.rope_halves = 2;
-	refused(HEARTH_ROPE, y, &o, "rope_halves is 2", x, pos);
+	refused(HEARTH_ROPE, y, NULL, "1 inputs: 2 to 3 are wanted", x);
+	refused(HEARTH_ROPE, y, NULL, "'pos3' is (3): 2 are wanted", x, t, pos3);
+	refused(HEARTH_ROPE, y, NULL, "'x' is (2, 3, 8): 2 dimensions are wanted", x, x);
+	refused(HEARTH_ROPE, y, NULL, "'ti' is of type i32: f32", x,
+		gm_tensor(g, "ti", HEARTH_TYPE_I32, IN, DIMS(2, 8)));
+	refused(HEARTH_ROPE, y, NULL, "table 't' is (5, 8): 2 rows are wanted", x, t);
+	refused(HEARTH_ROPE, y, NULL, "'t7' is (2, 7): rows of an even number, at most 8", x,
+		f32("t7", IN, DIMS(2, 7)));
+	refused(HEARTH_ROPE, y, NULL, "'t10' is (2, 10): rows of an even number", x,
+		f32("t10", IN, DIMS(2, 10)));
+	refused(HEARTH_ROPE, y, &o, "rope_halves is 2", x, t2);
+	refused(HEARTH_ROPE, f32("z", ACT, DIMS(2, 8, 3)), NULL, "'z' is (2, 8, 3)", x, t2);
 	o.rope_halves = 1;
-	o.rope_magnitude = -1;
-	refused(HEARTH_ROPE, y, &o, "rope_magnitude is -1", x, pos);
-	o.rope_magnitude = 0;
-	refused(HEARTH_ROPE, y, &o, "factors 'f' are not a constant", x, pos, f32("f", IN, DIMS(4)));
-	refused(HEARTH_ROPE, y, &o, "factors 'f3' are (3): 4 are wanted", x, pos,
-		gm_const(g, "f3", HEARTH_TYPE_F32, DIMS(3), factors));
-	refused(HEARTH_ROPE, y, &o, "'fi' is of type i32: f32", x, pos,
-		gm_const(g, "fi", HEARTH_TYPE_I32, DIMS(4), factors));
-	gm_op(g, HEARTH_ROPE,
-	      INPUTS(x, pos, gm_const(g, "f4", HEARTH_TYPE_F32, DIMS(4), factors)), y, &o);
+	gm_op(g, HEARTH_ROPE, INPUTS(x, t2), y, &o);
+	gm_op(g, HEARTH_ROPE, INPUTS(x, t, pos), f32("y2", ACT, DIMS(2, 3, 8)), &o);
 }
 
 static void caches_are_checked(void **state)
@@ -539,18 +534,19 @@ static void shifts_are_checked(void **state)
 	hearth_tensor v = gm_tensor(g, "v", HEARTH_TYPE_I32, IN, DIMS(3)), x = f32("x", IN, DIMS(3));
 	hearth_tensor v4 = gm_tensor(g, "v4", HEARTH_TYPE_I32, IN, DIMS(4));
 	hearth_tensor k = f32("k", STATE, DIMS(3, 16, 8)), a = f32("a", ACT, DIMS(3, 16, 8));
-	HEARTH_OPTS(hearth_op_opts, o, .rope_base = 10000, .rope_dims = 10);
+	hearth_tensor t = f32("t", IN, DIMS(16, 8));
+	HEARTH_OPTS(hearth_op_opts, o, .rope_halves = 2);
 
 	refused(HEARTH_KV_SHIFT, k, NULL, "'x' is of type f32: i32", x);
 	refused(HEARTH_KV_SHIFT, k, NULL, "'v4' is (4): 3 are wanted", v4);
 	refused(HEARTH_KV_SHIFT, a, NULL, "'a' is not a state", v);
-	refused(HEARTH_KV_SHIFT, k, &o, "rope_dims is 10: an even number, at most 8", v);
-	o.rope_dims = 0;
-	o.rope_base = -1;
-	refused(HEARTH_KV_SHIFT, k, &o, "rope_base is -1", v);
-	o.rope_base = 10000;
-	refused(HEARTH_KV_SHIFT, k, &o, "factors 'x' are not a constant", v, x);
-	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v), k, &o);
+	refused(HEARTH_KV_SHIFT, k, NULL, "'x' is (3): 2 dimensions are wanted", v, x);
+	refused(HEARTH_KV_SHIFT, k, NULL, "'t10' is (16, 10): rows of an even number, at most 8", v,
+		f32("t10", IN, DIMS(16, 10)));
+	refused(HEARTH_KV_SHIFT, k, NULL, "'t15' is (15, 8): 16 rows are wanted", v,
+		f32("t15", IN, DIMS(15, 8)));
+	refused(HEARTH_KV_SHIFT, k, &o, "rope_halves is 2", v, t);
+	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v, t), k, NULL);
 }
 
 static void caps_are_checked(void **state)

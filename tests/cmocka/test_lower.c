@@ -554,15 +554,28 @@ struct variant {
 static const float factors[HEAD / 2] = { 1, 2.5f };
 #define MAGNITUDE	1.25
 
+/* Of all positions; kept until the next call */
+static const float *make_turns(float magnitude)
+{
+	static float turns[CTX][HEAD];
+	HEARTH_OPTS(hearth_rope_opts, o, .n_ctx = CTX, .dims = HEAD, .base = 100,
+		    .magnitude = magnitude, .factors = factors);
+	struct hearth_rope *rope;
+
+	assert_int_equal(hearth_rope_create(&o, &rope), 0);
+	assert_int_equal(hearth_rope_rows(rope, 0, CTX, turns[0]), 0);
+	hearth_rope_destroy(rope);
+	return turns[0];
+}
+
 /* One head of keys and values for two of queries */
 static struct step make_step(const struct variant *m)
 {
 	HEARTH_OPTS(hearth_op_opts, norm, .eps = 1e-5f);
-	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = m->halves,
-		    .rope_magnitude = MAGNITUDE);
+	HEARTH_OPTS(hearth_op_opts, rope, .rope_halves = m->halves);
 	HEARTH_OPTS(hearth_op_opts, attend, .window = m->window, .softcap = m->cap);
 	HEARTH_OPTS(hearth_op_opts, logits, .softcap = LOGIT_CAP);
-	hearth_tensor div = gm_const(g, "factors", F32, DIMS(HEAD / 2), factors);
+	hearth_tensor turns = gm_const(g, "turns", F32, DIMS(CTX, HEAD), make_turns(MAGNITUDE));
 	hearth_tensor ids = gm_tensor(g, "ids", I32, IN, DIMS(1));
 	hearth_tensor pos = gm_tensor(g, "pos", I32, IN, DIMS(1)), x, q, k, v, kc, vc;
 	struct step s = { .ids = ids, .pos = pos };
@@ -580,8 +593,8 @@ static struct step make_step(const struct variant *m)
 	q = unary(HEARTH_RESHAPE, DIMS(1, HEADS, HEAD), INPUTS(q), NULL);
 	k = unary(HEARTH_RESHAPE, DIMS(1, 1, HEAD), INPUTS(k), NULL);
 	v = unary(HEARTH_RESHAPE, DIMS(1, 1, HEAD), INPUTS(v), NULL);
-	q = unary(HEARTH_ROPE, DIMS(1, HEADS, HEAD), INPUTS(q, pos, div), &rope);
-	k = unary(HEARTH_ROPE, DIMS(1, 1, HEAD), INPUTS(k, pos, div), &rope);
+	q = unary(HEARTH_ROPE, DIMS(1, HEADS, HEAD), INPUTS(q, turns, pos), &rope);
+	k = unary(HEARTH_ROPE, DIMS(1, 1, HEAD), INPUTS(k, turns, pos), &rope);
 	kc = f32("k", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD));
 	vc = f32("v", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD));
 	gm_op(g, HEARTH_KV_WRITE, INPUTS(k, pos), kc, NULL);
@@ -666,7 +679,7 @@ static double activated(double x, bool gelu)
 /* What is left of the cache after its entries moved from @first + @by to @first */
 static void check_shifted(const struct step *s, const struct variant *m, int first, int by)
 {
-	HEARTH_OPTS(hearth_op_opts, rope, .rope_base = 100, .rope_halves = m->halves);
+	HEARTH_OPTS(hearth_op_opts, rope, .rope_halves = m->halves);
 	HEARTH_OPTS(hearth_compile_opts, share, .share = p);
 	const float *k = data(s->kc);
 	struct hearth_program *shift;
@@ -675,7 +688,7 @@ static void check_shifted(const struct step *s, const struct variant *m, int fir
 
 	assert_int_equal(hearth_graph_create(&g), 0);
 	v = gm_tensor(g, "shift", I32, IN, DIMS(3));
-	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v, gm_const(g, "factors", F32, DIMS(HEAD / 2), factors)),
+	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v, gm_const(g, "turns", F32, DIMS(CTX, HEAD), make_turns(1))),
 	      f32("k", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD)), &rope);
 	gm_op(g, HEARTH_KV_SHIFT, INPUTS(v), f32("v", HEARTH_TENSOR_STATE, DIMS(1, CTX, HEAD)), NULL);
 	if (hearth_compile(g, dev, &share, &shift))

@@ -285,9 +285,7 @@ static void add_op(struct hearth_graph *g, struct reader *r)
 		.filter_h = number(r), .filter_w = number(r),
 		.axis = number(r), .axes = number(r),
 		.beta = real(r), .alpha = real(r), .eps = real(r), .scale = real(r),
-		.rope_dims = number(r) & ~1u, .rope_halves = byte(r) % 2,
-		.rope_base = 1 + real(r), .rope_freq_scale = real(r),
-		.rope_ctx = number(r), .rope_magnitude = real(r),
+		.rope_halves = byte(r) % 2,
 		.window = number(r), .softcap = real(r));
 
 	if (!g->n_tensors)
@@ -469,6 +467,13 @@ static void call_rows(struct hearth_graph *g, struct reader *r, struct call *c)
 	}
 }
 
+/* A table of some rows for heads of @size */
+static hearth_tensor call_turns(struct hearth_graph *g, struct reader *r, uint32_t rows,
+				uint32_t size)
+{
+	return value(g, r, HEARTH_TYPE_F32, SHAPE(rows, 2 * (1 + byte(r) % (size / 2))));
+}
+
 static void call_attention(struct hearth_graph *g, struct reader *r, struct call *c)
 {
 	static const uint8_t caches[] = { HEARTH_TYPE_F32, HEARTH_TYPE_F16, HEARTH_TYPE_Q8_0 };
@@ -482,25 +487,25 @@ static void call_attention(struct hearth_graph *g, struct reader *r, struct call
 	cache = SHAPE(heads, 4, size);
 	c->type = HEARTH_TYPE_F32;
 	c->s = SHAPE(rows, heads, size);
-	c->o.rope_base = 10000;
-	c->o.rope_dims = 2 * (byte(r) % (size / 2 + 1));
-	c->o.rope_freq_scale = 1;
-	c->o.rope_ctx = byte(r) % 4 ? 4 : 0;
 	c->o.scale = 0;
 	c->o.window = byte(r) % 6;
 	c->o.softcap = byte(r) % 2;
 	c->in[0] = value(g, r, HEARTH_TYPE_F32, c->s);
 	c->in[1] = pos;
 	c->n = 2;
+	if (c->kind == HEARTH_ROPE) {
+		c->n = 2 + byte(r) % 2;
+		c->in[1] = call_turns(g, r, c->n > 2 ? 4 : rows, size);
+		c->in[2] = pos;
+	}
 	if (c->kind == HEARTH_KV_WRITE || c->kind == HEARTH_KV_SHIFT) {
 		c->type = type;
 		c->s = cache;
 	}
 	if (c->kind == HEARTH_KV_SHIFT) {
 		c->in[0] = value(g, r, HEARTH_TYPE_I32, SHAPE(3));
-		c->n = 1;
-		if (byte(r) % 2)
-			c->o.rope_base = 0;
+		c->in[1] = call_turns(g, r, 4, size);
+		c->n = 1 + byte(r) % 2;
 	} else if (c->kind == HEARTH_ATTENTION) {
 		c->s.d[1] = heads * (1 + byte(r) % 2);
 		c->in[0] = value(g, r, HEARTH_TYPE_F32, c->s);

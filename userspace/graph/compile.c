@@ -234,7 +234,7 @@ static int build(struct hg_compile *c)
 	p->n_ports = c->g->n_tensors;
 	ret = hg_pick_paging(c);
 	if (!ret)
-		ret = hg_lower(&c->l, c->g, c->share, &p->paging);
+		ret = hg_lower(&c->l, c->g, &p->paging);
 	if (!ret)
 		ret = decide_engines(c);
 	if (!ret)
@@ -302,12 +302,12 @@ int hearth_compile(struct hearth_graph *g, struct hearth_device *dev,
 	return 0;
 }
 
-int hg_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
-		     const struct hearth_program *share, struct hearth_program_info *info)
+int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
+			 struct hearth_program_info *info)
 {
 	struct hearth_program p = { .dev = dev };
 	struct hg_compile c = { .g = g, .p = &p };
-	int ret = hg_lower(&c.l, g, share, &p.paging);
+	int ret = hg_lower(&c.l, g, &p.paging);
 
 	if (!ret)
 		ret = decide_engines(&c);
@@ -319,10 +319,4 @@ int hg_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
 	free(c.life);
 	hg_lower_free(&c.l);
 	return ret ? ret : hearth_opts_give(info, &p.info, sizeof(p.info), "hearth_program_info");
-}
-
-int hearth_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
-			 struct hearth_program_info *info)
-{
-	return hg_graph_measure(g, dev, NULL, info);
 }

@@ -47,8 +47,4 @@ int hg_measure(struct hg_compile *c);
 /* The address of what @ref means */
 uint64_t hg_address(const struct hg_compile *c, struct hg_ref ref);
 
-/* hearth_graph_measure(); what @share has made already takes no time, its bytes count. */
-int hg_graph_measure(struct hearth_graph *g, struct hearth_device *dev,
-		     const struct hearth_program *share, struct hearth_program_info *info);
-
 #endif /* HEARTH_GRAPH_COMPILE_H */

@@ -54,12 +54,6 @@ int hg_add_temp(struct hg_lower *l, uint64_t bytes, struct hg_ref *ref)
 	return add_value(l, &(struct hg_value){ .bytes = bytes, .last_op = l->op_index }, ref);
 }
 
-static void free_const(const struct hg_const *c)
-{
-	free(c->owned);
-	free(c->key);
-}
-
 int hg_put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref *ref)
 {
 	struct hg_const *p;
@@ -68,13 +62,13 @@ int hg_put_const(struct hg_lower *l, const struct hg_const *c, struct hg_ref *re
 		if (l->consts[i].bytes != c->bytes ||
 		    memcmp(l->consts[i].data, c->data, c->bytes))
 			continue;
-		free_const(c);
+		free(c->owned);
 		*ref = (struct hg_ref){ .place = HG_CONST, .index = i };
 		return 0;
 	}
 	p = grow(l->consts, l->n_consts, &l->const_room, sizeof(*p));
 	if (!p) {
-		free_const(c);
+		free(c->owned);
 		return no_memory();
 	}
 	l->consts = p;
@@ -312,12 +306,11 @@ static void find_last_uses(struct hg_lower *l)
 	}
 }
 
-int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
-	     const struct hearth_program *share, const struct hg_paging *paging)
+int hg_lower(struct hg_lower *l, const struct hearth_graph *g, const struct hg_paging *paging)
 {
 	int ret = 0;
 
-	*l = (struct hg_lower){ .g = g, .share = share, .paging = *paging };
+	*l = (struct hg_lower){ .g = g, .paging = *paging };
 	l->refs = calloc(g->n_tensors + 1, sizeof(*l->refs));
 	l->last_op = calloc(g->n_tensors + 1, sizeof(*l->last_op));
 	if (!l->refs || !l->last_op)
@@ -339,7 +332,7 @@ int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
 void hg_lower_free(struct hg_lower *l)
 {
 	for (uint32_t i = 0; i < l->n_consts; i++)
-		free_const(&l->consts[i]);
+		free(l->consts[i].owned);
 	free(l->consts);
 	free(l->values);
 	free(l->refs);

@@ -20,24 +20,18 @@ struct hg_value {
 	bool output;
 };
 
-struct hg_rope_key;
-
 /** struct hg_const - memory that only the compiler writes */
 struct hg_const {
 	const void *data;
 	/** owned: Ours to free. */
 	void *owned;
 	uint64_t bytes;
-	/** key: What a rope table was made from, or NULL; ours to free. */
-	struct hg_rope_key *key;
 	/** va: Filled when the memory is there. */
 	uint64_t va;
 };
 
 struct hg_lower {
 	const struct hearth_graph *g;
-	/** share: A program whose tables need not be made again, or NULL. */
-	const struct hearth_program *share;
 	/** paging: Of the caches. */
 	struct hg_paging paging;
 	struct hg_stream stream;
@@ -55,8 +49,7 @@ struct hg_lower {
 };
 
 /* All ops to commands: 0, or a negative errno with the message set. */
-int hg_lower(struct hg_lower *l, const struct hearth_graph *g,
-	     const struct hearth_program *share, const struct hg_paging *paging);
+int hg_lower(struct hg_lower *l, const struct hearth_graph *g, const struct hg_paging *paging);
 void hg_lower_free(struct hg_lower *l);
 
 /* Helpers of the op's functions. */

@@ -349,7 +349,7 @@ static int keep_consts(struct hg_compile *c, const bool *used, const uint64_t *o
 		return no_memory();
 	if (old)
 		memcpy(p->kept, c->share->kept, old * sizeof(*p->kept));
-	p->n_kept = p->n_kept_shared = old;
+	p->n_kept = old;
 	for (uint32_t i = 0; i < c->l.n_consts; i++) {
 		struct hg_const *k = &c->l.consts[i];
 
@@ -357,9 +357,7 @@ static int keep_consts(struct hg_compile *c, const bool *used, const uint64_t *o
 			continue;
 		memcpy(base + offset[i], k->data, k->bytes);
 		k->va = hearth_buffer_address(p->fixed) + offset[i];
-		p->kept[p->n_kept++] = (struct hg_kept){ base + offset[i], k->bytes, k->va,
-							 k->key };
-		k->key = NULL;
+		p->kept[p->n_kept++] = (struct hg_kept){ base + offset[i], k->bytes, k->va };
 	}
 	return 0;
 }

@@ -34,8 +34,6 @@ void hearth_program_destroy(struct hearth_program *p)
 	if (p->owns_names)
 		free(p->op_names);
 	free(p->ports);
-	for (uint32_t i = p->n_kept_shared; i < p->n_kept; i++)
-		free(p->kept[i].key);
 	free(p->kept);
 	if (p->owns_cmds)
 		free(p->cmds);

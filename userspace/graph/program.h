@@ -35,8 +35,6 @@ struct hg_kept {
 	const void *data;
 	uint64_t bytes;
 	uint64_t va;
-	/** key: Of a rope table, or NULL. */
-	struct hg_rope_key *key;
 };
 
 /** struct hg_weights - the file that a program maps, all of it */
@@ -84,7 +82,7 @@ struct hearth_program {
 	uint32_t n_ports;
 	/** kept: Those of the program that this one shares with come first. */
 	struct hg_kept *kept;
-	uint32_t n_kept, n_kept_shared;
+	uint32_t n_kept;
 
 	const uint8_t *stream;
 	/** cmds, op_names: Of the program that this one shares with, if they are the same. */

@@ -86,68 +86,39 @@ int hg_check_rms_norm(const struct hg_check *c)
 	return hg_want_same_shape(c, c->out, src);
 }
 
-/* Divisors of the frequencies: the compiler reads them. */
-static int check_factors(const struct hg_check *c, const struct hg_tensor *t)
+/* Cosines and sines of @rows positions, or of some, for a part of each head */
+static int check_turns(const struct hg_check *c, const struct hg_tensor *t, uint32_t rows,
+		       uint32_t head_dim)
 {
-	int ret = hg_want_type(c, t, HEARTH_TYPE_F32);
+	int ret = hg_want_rank(c, t, 2);
 
+	if (!ret)
+		ret = hg_want_type(c, t, HEARTH_TYPE_F32);
 	if (ret)
 		return ret;
-	if (t->role != HEARTH_TENSOR_CONSTANT)
-		return hg_refuse(c->op, -EINVAL, "factors '%s' are not a constant", t->name);
-	if (t->elements != c->o->rope_dims / 2)
-		return hg_refuse(c->op, -EINVAL, "factors '%s' are %s: %u are wanted", t->name,
-				 hg_shape(t).s, c->o->rope_dims / 2);
-	return 0;
-}
-
-static int check_rope_numbers(const struct hg_check *c)
-{
-	struct hearth_op_opts *o = c->o;
-
-	if (o->rope_halves > 1)
-		return hg_refuse(c->op, -EINVAL, "rope_halves is %u", o->rope_halves);
-	if (o->rope_freq_scale == 0)
-		o->rope_freq_scale = 1;
-	if (o->rope_magnitude == 0)
-		o->rope_magnitude = 1;
-	if (!isfinite(o->rope_base) || !(o->rope_base > 0) || !isfinite(o->rope_freq_scale))
-		return hg_refuse(c->op, -EINVAL, "rope_base is %g, rope_freq_scale is %g",
-				 (double)o->rope_base, (double)o->rope_freq_scale);
-	if (!isfinite(o->rope_magnitude) || o->rope_magnitude < 0)
-		return hg_refuse(c->op, -EINVAL, "rope_magnitude is %g",
-				 (double)o->rope_magnitude);
-	return 0;
-}
-
-static int check_rotation(const struct hg_check *c, uint32_t head_dim,
-			  const struct hg_tensor *factors)
-{
-	struct hearth_op_opts *o = c->o;
-	int ret;
-
-	if (!o->rope_dims)
-		o->rope_dims = head_dim;
-	if (o->rope_dims % 2 || o->rope_dims > head_dim)
+	if (rows && t->dims[0] != rows)
+		return hg_refuse(c->op, -EINVAL, "table '%s' is %s: %u rows are wanted", t->name,
+				 hg_shape(t).s, rows);
+	if (t->dims[1] % 2 || t->dims[1] > head_dim)
 		return hg_refuse(c->op, -EINVAL,
-				 "rope_dims is %u: an even number, at most %u, is wanted",
-				 o->rope_dims, head_dim);
-	ret = check_rope_numbers(c);
-	return ret || !factors ? ret : check_factors(c, factors);
+				 "table '%s' is %s: rows of an even number, at most %u, are wanted",
+				 t->name, hg_shape(t).s, head_dim);
+	if (c->o->rope_halves > 1)
+		return hg_refuse(c->op, -EINVAL, "rope_halves is %u", c->o->rope_halves);
+	return 0;
 }
 
 int hg_check_rope(const struct hg_check *c)
 {
-	const struct hg_tensor *x = c->in[0];
+	const struct hg_tensor *x = c->in[0], *pos = c->in[2];
 	int ret = hg_want_rank(c, x, 3);
 
 	if (!ret)
 		ret = want_f32(c, x, c->out);
+	if (!ret && pos)
+		ret = want_indices(c, pos, x->dims[0]);
 	if (!ret)
-		ret = want_indices(c, c->in[1], x->dims[0]);
-	if (ret)
-		return ret;
-	ret = check_rotation(c, x->dims[2], c->in[2]);
+		ret = check_turns(c, c->in[1], pos ? 0 : x->dims[0], x->dims[2]);
 	return ret ? ret : hg_want_same_shape(c, c->out, x);
 }
 
@@ -257,9 +228,9 @@ int hg_check_kv_shift(const struct hg_check *c)
 
 	if (!ret)
 		ret = want_cache(c, c->out);
-	if (ret || c->o->rope_base == 0)
+	if (ret || !c->in[1])
 		return ret;
-	return check_rotation(c, c->out->dims[2], c->in[1]);
+	return check_turns(c, c->in[1], c->out->dims[1], c->out->dims[2]);
 }
 
 int hg_check_argmax(const struct hg_check *c)

@@ -758,8 +758,10 @@ enum hearth_op {
 	/** [src f32 (rows, n), gains f32 (n)] */
 	HEARTH_RMS_NORM,
 	/**
-	 * [x f32 (rows, heads, head_dim), pos i32 (rows), none or divisors of
-	 * the frequencies, a constant f32 (rope_dims / 2)]; opts.rope
+	 * [x f32 (rows, heads, head_dim), table f32 (n, dims), pos i32 (rows) or
+	 * none]; row i is turned by row pos[i] of the table, or by row i: cosine
+	 * and sine of each pair, as hearth_rope_rows() gives them. The first dims
+	 * elements of a head are turned; opts.rope_halves
 	 */
 	HEARTH_ROPE,
 	/**
@@ -781,10 +783,10 @@ enum hearth_op {
 	/** [src f32]; opts.softcap * tanh(src / opts.softcap) */
 	HEARTH_SOFTCAP,
 	/**
-	 * [shift i32 (3): first, by, n; none or divisors as for ROPE] -> state
-	 * (kv_heads, ctx, head_dim). Entries first + by to first + by + n - 1
-	 * move down by as many positions. Turned back by them if
-	 * opts.rope_base is not 0; the rest of opts.rope then as for ROPE.
+	 * [shift i32 (3): first, by, n; none or a table as for ROPE, f32 (ctx, dims)]
+	 * -> state (kv_heads, ctx, head_dim). Entries first + by to
+	 * first + by + n - 1 move down by as many positions, turned back by row by
+	 * of the table, the only one that is read; opts.rope_halves
 	 */
 	HEARTH_KV_SHIFT,
 };
@@ -824,15 +826,8 @@ struct hearth_op_opts {
 	float eps;
 	/* ATTENTION: 0 = 1 / sqrt(head_dim) */
 	float scale;
-	/* ROPE */
-	uint32_t rope_dims;
+	/* ROPE: pairs are elements i and i + dims / 2, not 2i and 2i + 1 */
 	uint32_t rope_halves;
-	float rope_base;
-	float rope_freq_scale;
-	/* ROPE: positions; 0 = those of the caches that the same pos goes to */
-	uint32_t rope_ctx;
-	/* ROPE: multiplies what is rotated; 0 = 1 */
-	float rope_magnitude;
 	/* ATTENTION: positions that a row attends to, its own included; 0 = all */
 	uint32_t window;
 	/* SOFTCAP; ATTENTION: of the scores, 0 = none */
@@ -852,6 +847,45 @@ HEARTH_API int hearth_graph_add_op(struct hearth_graph *graph, enum hearth_op op
 				   const hearth_tensor *inputs,
 				   unsigned int n_inputs, hearth_tensor output,
 				   const struct hearth_op_opts *opts);
+
+/** struct hearth_rope - the angles of a model's ROPE */
+struct hearth_rope;
+
+struct hearth_rope_opts {
+	size_t sz;
+	/** n_ctx: Positions that there are. */
+	uint32_t n_ctx;
+	/** dims: Elements of a head that are turned, even. */
+	uint32_t dims;
+	/** base: Pair i turns by base^(-2 i / dims) per position; at least 1. */
+	float base;
+	/** freq_scale: Multiplies positions; 0 = 1. */
+	float freq_scale;
+	/** magnitude: Multiplies what is turned; 0 = 1. */
+	float magnitude;
+	/** factors: Divisors of the turns, one for each pair, or NULL; read once. */
+	const float *factors;
+	size_t :0;
+};
+
+/**
+ * hearth_rope_create() - prepare to compute the table of HEARTH_ROPE
+ *
+ * The same bits on any host. Errors: -EINVAL a number that cannot be, or an angle
+ * above 2^24; the message has them.
+ */
+HEARTH_API int hearth_rope_create(const struct hearth_rope_opts *opts, struct hearth_rope **rope);
+HEARTH_API void hearth_rope_destroy(struct hearth_rope *rope);
+
+/**
+ * hearth_rope_rows() - cosines and sines of @n positions from @first on
+ * @rows: f32 (n, dims): for the input of a run that turns as many positions, or for
+ *	a constant with all of them.
+ *
+ * Allocates nothing. Errors: -EINVAL beyond n_ctx.
+ */
+HEARTH_API int hearth_rope_rows(const struct hearth_rope *rope, uint32_t first, uint32_t n,
+				float *rows);
 
 /**
  * hearth_graph_load_tflite() - a graph from a TFLite file

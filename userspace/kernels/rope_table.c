@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <math.h>
+#include <stddef.h>
 
 #include <hw/hearth_cmd.h>
 
@@ -53,49 +54,36 @@ static double exp2_of(double y)
 	return sum;
 }
 
+/* A cosine and a sine: two lanes of one vector, for a step is a division. */
+typedef double pair __attribute__((vector_size(16)));
+
 /* Around 0, up to pi / 4: Taylor's series, the last term first. */
-static double sin_near(double r)
+static pair cos_sin_near(double r)
 {
-	double z = r * r, sum = 1;
+	static const pair divisors[] = {
+		{ 17 * 18, 18 * 19 }, { 15 * 16, 16 * 17 }, { 13 * 14, 14 * 15 },
+		{ 11 * 12, 12 * 13 }, { 9 * 10, 10 * 11 }, { 7 * 8, 8 * 9 }, { 5 * 6, 6 * 7 },
+		{ 3 * 4, 4 * 5 }, { 1 * 2, 2 * 3 },
+	};
+	double z = r * r;
+	pair sum = { 1, 1 };
 
-	for (int n = 18; n >= 2; n -= 2)
-		sum = 1 - sum * z / (n * (n + 1));
-	return r * sum;
-}
-
-static double cos_near(double r)
-{
-	double z = r * r, sum = 1;
-
-	for (int n = 17; n >= 1; n -= 2)
-		sum = 1 - sum * z / (n * (n + 1));
-	return sum;
+	for (size_t i = 0; i < sizeof(divisors) / sizeof(*divisors); i++)
+		sum = 1 - sum * z / divisors[i];
+	return sum * (pair){ 1, r };
 }
 
 static void cos_sin(double angle, double magnitude, float out[2])
 {
 	double k = (angle * TWO_OVER_PI + ROUND) - ROUND;
 	double r = ((angle - k * PIO2_A) - k * PIO2_B) - k * PIO2_C;
-	double c = cos_near(r) * magnitude, s = sin_near(r) * magnitude;
+	pair near = cos_sin_near(r) * magnitude;
+	uint32_t quarter = (uint32_t)k & 3;
+	static const float signs[4][2] = { { 1, 1 }, { -1, 1 }, { -1, -1 }, { 1, -1 } };
 
-	switch ((uint32_t)k & 3) {
-	case 0:
-		out[0] = (float)c;
-		out[1] = (float)s;
-		break;
-	case 1:
-		out[0] = (float)-s;
-		out[1] = (float)c;
-		break;
-	case 2:
-		out[0] = (float)-c;
-		out[1] = (float)-s;
-		break;
-	default:
-		out[0] = (float)s;
-		out[1] = (float)-c;
-		break;
-	}
+	/* no branch: the quarter is anyone's guess */
+	out[0] = (float)near[quarter & 1] * signs[quarter][0];
+	out[1] = (float)near[~quarter & 1] * signs[quarter][1];
 }
 
 static int params_ok(const struct hk_rope_params *p)
@@ -109,42 +97,45 @@ static int params_ok(const struct hk_rope_params *p)
 	       p->scale > 0 && isfinite(p->magnitude) && p->magnitude >= 0;
 }
 
-uint64_t hk_rope_table_bytes(const struct hk_rope_params *p)
+static int fill_freqs(const struct hk_rope_params *p, double *freqs)
 {
-	return params_ok(p) ? (uint64_t)p->n_ctx * p->n_rot * sizeof(float) : 0;
-}
+	double log2_base = log2_of(p->freq_base);
 
-static int fill_pair(const struct hk_rope_params *p, double log2_base, uint32_t i,
-		     float *table)
-{
-	double freq = exp2_of(-((double)(2 * i) / p->n_rot) * log2_base);
-	double magnitude = p->magnitude > 0 ? p->magnitude : 1;
-
-	if (p->factors) {
-		if (!isfinite(p->factors[i]) || p->factors[i] <= 0)
+	for (uint32_t i = 0; i < p->n_rot / 2; i++) {
+		freqs[i] = exp2_of(-((double)(2 * i) / p->n_rot) * log2_base);
+		if (p->factors) {
+			if (!isfinite(p->factors[i]) || p->factors[i] <= 0)
+				return -EINVAL;
+			freqs[i] = freqs[i] / p->factors[i];
+		}
+		if (!((p->n_ctx - 1) * p->scale * freqs[i] <= MAX_ANGLE))
 			return -EINVAL;
-		freq = freq / p->factors[i];
 	}
-	if (!((p->n_ctx - 1) * p->scale * freq <= MAX_ANGLE))
-		return -EINVAL;
-	for (uint32_t pos = 0; pos < p->n_ctx; pos++)
-		cos_sin(pos * p->scale * freq, magnitude,
-			table + (uint64_t)pos * p->n_rot + 2 * i);
 	return 0;
 }
 
-int hk_rope_table(const struct hk_rope_params *p, float *table)
+int hk_rope_freqs(const struct hk_rope_params *p, double *freqs)
 {
 	uint64_t fpenv;
-	double log2_base;
-	int ret = 0;
+	int ret;
 
 	if (!params_ok(p))
 		return -EINVAL;
 	fpenv = hk_fpenv_enter();
-	log2_base = log2_of(p->freq_base);
-	for (uint32_t i = 0; !ret && i < p->n_rot / 2; i++)
-		ret = fill_pair(p, log2_base, i, table);
+	ret = fill_freqs(p, freqs);
 	hk_fpenv_leave(fpenv);
 	return ret;
+}
+
+void hk_rope_rows(const struct hk_rope_params *p, const double *freqs, uint32_t first, uint32_t n,
+		  float *rows)
+{
+	double magnitude = p->magnitude > 0 ? p->magnitude : 1;
+	uint64_t fpenv = hk_fpenv_enter();
+
+	for (uint32_t pos = first; pos < first + n; pos++) {
+		for (uint32_t i = 0; i < p->n_rot / 2; i++, rows += 2)
+			cos_sin(pos * p->scale * freqs[i], magnitude, rows);
+	}
+	hk_fpenv_leave(fpenv);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The table of cosines and sines that ROPE reads. Made by whoever builds a
- * model's graph; the same bits on any host, for libm is not asked.
+ * The cosines and sines that ROPE reads. Made by whoever runs a model's graph; the
+ * same bits on any host, for libm is not asked.
  */
 #ifndef HEARTH_KERNELS_ROPE_TABLE_H
 #define HEARTH_KERNELS_ROPE_TABLE_H
@@ -13,6 +13,7 @@
  *	p * scale * freq_base^(-2 i / n_rot) / factors[i]
  */
 struct hk_rope_params {
+	/** @n_ctx: Positions that there may be. */
 	uint32_t n_ctx;
 	/** @n_rot: Even. */
 	uint32_t n_rot;
@@ -29,15 +30,16 @@ struct hk_rope_params {
 	double magnitude;
 };
 
-/** hk_rope_table_bytes() - size of the table, 0 if the parameters are refused */
-uint64_t hk_rope_table_bytes(const struct hk_rope_params *p);
-
 /**
- * hk_rope_table() - fill @table, f32 [n_ctx][n_rot / 2][2], cosine first
+ * hk_rope_freqs() - fill @freqs, the angle of each pair at position 1 / scale
  *
  * Returns 0, or -EINVAL: dimensions out of range, a number that is not finite
  * or not positive, or an angle above 2^24, where its sine means nothing.
  */
-int hk_rope_table(const struct hk_rope_params *p, float *table);
+int hk_rope_freqs(const struct hk_rope_params *p, double *freqs);
+
+/** hk_rope_rows() - fill @rows, f32 [n][n_rot / 2][2], cosine first, from position @first on */
+void hk_rope_rows(const struct hk_rope_params *p, const double *freqs, uint32_t first, uint32_t n,
+		  float *rows);
 
 #endif /* HEARTH_KERNELS_ROPE_TABLE_H */

@@ -32,7 +32,8 @@ struct builder {
 	uint32_t rows, n_logits, n_ctx;
 	unsigned int kv_type;
 	hearth_tensor pos;
-	hearth_tensor factors;	/* divisors of rope's frequencies, or none */
+	uint32_t turn_rows;	/* of the tables of rope */
+	hearth_tensor *turns;	/* those, made when a layer reads them */
 	int layer;	/* -1 outside of the blocks */
 	bool *used;	/* by tensor of the file */
 	int ret;
@@ -105,8 +106,8 @@ static hearth_tensor activation(struct builder *b, const char *name, uint32_t d0
 	return add(b, &o);
 }
 
-static int check_dims(struct builder *b, const char *name,
-		      const struct gguf_tensor *t, uint32_t rows, uint32_t cols)
+static int check_dims(const char *name, const struct gguf_tensor *t, uint32_t rows,
+		      uint32_t cols)
 {
 	if (t->dims[0] == cols && t->dims[1] == rows && t->dims[2] == 1 &&
 	    t->dims[3] == 1)
@@ -144,7 +145,7 @@ static const struct gguf_tensor *find(struct builder *b, const char *name, uint3
 		return NULL;
 	}
 	b->used[t - gguf_tensor_at(b->g, 0)] = true;
-	b->ret = check_dims(b, full, t, rows, cols);
+	b->ret = check_dims(full, t, rows, cols);
 	return b->ret ? NULL : t;
 }
 
@@ -279,16 +280,25 @@ static bool is_local(const struct builder *b)
 	return llm_is_local(b->hp, (uint32_t)b->layer);
 }
 
+/* How this layer's heads turn. */
+static hearth_tensor turns(struct builder *b)
+{
+	unsigned int i = llm_rope_of(b->hp, (uint32_t)b->layer);
+	HEARTH_OPTS(hearth_tensor_opts, o,
+		.name = i ? "turns_local" : "turns",
+		.type = HEARTH_TYPE_F32,
+		.role = HEARTH_TENSOR_INPUT,
+		.n_dims = 2,
+		.dims = { b->turn_rows, b->hp->n_rot });
+
+	if (b->turns[i] == HEARTH_NO_TENSOR)
+		b->turns[i] = add(b, &o);
+	return b->turns[i];
+}
+
 static struct hearth_op_opts rope_opts(const struct builder *b)
 {
-	const struct llm_hparams *hp = b->hp;
-	const struct llm_rope *r = is_local(b) ? &hp->rope_local : &hp->rope;
-	HEARTH_OPTS(hearth_op_opts, o,
-		.rope_dims = hp->n_rot,
-		.rope_base = r->base,
-		.rope_freq_scale = r->freq_scale,
-		.rope_magnitude = r->magnitude,
-		.rope_halves = !!(hp->features & LLM_ROPE_HALVES));
+	HEARTH_OPTS(hearth_op_opts, o, .rope_halves = !!(b->hp->features & LLM_ROPE_HALVES));
 
 	return o;
 }
@@ -299,8 +309,7 @@ static hearth_tensor rope(struct builder *b, const char *name, hearth_tensor x,
 	struct hearth_op_opts o = rope_opts(b);
 
 	return op(b, HEARTH_ROPE, name,
-		  activation(b, name, b->rows, n, b->hp->head_dim), &o, 3, x, b->pos,
-		  b->factors);
+		  activation(b, name, b->rows, n, b->hp->head_dim), &o, 2, x, turns(b));
 }
 
 static hearth_tensor state(struct builder *b, const char *name)
@@ -468,24 +477,19 @@ static hearth_tensor embed(struct builder *b, hearth_tensor ids)
 		  constant(b, "embd_scale", 1, &hp->embd_scale));
 }
 
-/* The tensor that divides frequencies, for this context; none in most files. */
-static void find_factors(struct builder *b)
+int llm_rope_factors(const struct gguf *g, const struct llm_hparams *hp, uint32_t n_ctx,
+		     const struct gguf_tensor **factors)
 {
-	const struct llm_hparams *hp = b->hp;
 	const char *name = !(hp->features & LLM_LONG_ROPE) ? "rope_freqs.weight" :
-			   b->n_ctx > hp->n_ctx_short ? "rope_factors_long.weight" :
-							"rope_factors_short.weight";
-	const struct gguf_tensor *t;
+			   n_ctx > hp->n_ctx_short ? "rope_factors_long.weight" :
+						     "rope_factors_short.weight";
+	const struct gguf_tensor *t = gguf_find_tensor(g, name);
 
-	b->factors = HEARTH_NO_TENSOR;
-	if (!gguf_find_tensor(b->g, name))
-		return;
-	t = find(b, name, 1, hp->n_rot / 2);
+	*factors = t;
 	if (t && t->type != GGUF_TYPE_F32)
-		b->ret = hearth_seterr(-EOPNOTSUPP, "tensor '%s' is of type %s: f32 is supported",
-				       name, t->info->name);
-	else if (t)
-		b->factors = constant(b, name, hp->n_rot / 2, t->data);
+		return hearth_seterr(-EOPNOTSUPP, "tensor '%s' is of type %s: f32 is supported",
+				     name, t->info->name);
+	return t ? check_dims(name, t, 1, hp->n_rot / 2) : 0;
 }
 
 static void network(struct builder *b, struct llm_step *step)
@@ -498,7 +502,6 @@ static void network(struct builder *b, struct llm_step *step)
 	step->pos = input(b, "pos", b->rows);
 	step->last = input(b, "last", b->n_logits);
 	b->pos = step->pos;
-	find_factors(b);
 	x = embed(b, step->ids);
 	for (b->layer = 0; b->layer < (int)hp->n_layer; b->layer++) {
 		x = residual(b, "attn_residual", x,
@@ -545,6 +548,8 @@ static int check_unused(const struct builder *b)
 static int start(struct builder *b, const struct gguf *g, const struct llm_hparams *hp,
 		 uint32_t n_ctx, unsigned int kv_type)
 {
+	const struct gguf_tensor *factors;
+
 	b->g = g;
 	b->hp = hp;
 	b->n_ctx = n_ctx;
@@ -555,6 +560,12 @@ static int start(struct builder *b, const struct gguf *g, const struct llm_hpara
 	b->ret = hearth_graph_create(&b->graph);
 	if (!b->ret)
 		b->ret = hearth_graph_set_weights(b->graph, gguf_fd(g));
+	if (!b->ret)
+		b->ret = llm_rope_factors(g, hp, n_ctx, &factors);
+	if (!b->ret && factors)
+		b->used[factors - gguf_tensor_at(g, 0)] = true;
+	for (unsigned int i = 0; i < LLM_ROPES; i++)
+		b->turns[i] = HEARTH_NO_TENSOR;
 	return b->ret;
 }
 
@@ -574,7 +585,8 @@ int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
 		   uint32_t rows, uint32_t n_logits, uint32_t n_ctx,
 		   unsigned int kv_type, struct llm_step *step)
 {
-	struct builder b = { .rows = rows, .n_logits = n_logits };
+	struct builder b = { .rows = rows, .n_logits = n_logits, .turn_rows = rows,
+			     .turns = step->turns };
 
 	if (!start(&b, g, hp, n_ctx, kv_type)) {
 		network(&b, step);
@@ -587,19 +599,16 @@ int llm_build_step(const struct gguf *g, const struct llm_hparams *hp,
 int llm_build_shift(const struct gguf *g, const struct llm_hparams *hp, uint32_t n_ctx,
 		    unsigned int kv_type, struct llm_shift *shift)
 {
-	struct builder b = { .layer = -1 };
+	struct builder b = { .layer = -1, .turn_rows = n_ctx, .turns = shift->turns };
 
 	if (start(&b, g, hp, n_ctx, kv_type))
 		return finish(&b, &shift->graph);
 	shift->shift = input(&b, "shift", 3);
-	find_factors(&b);
 	for (b.layer = 0; b.layer < (int)hp->n_layer; b.layer++) {
 		struct hearth_op_opts o = rope_opts(&b);
 
-		/* a turn only: what is in the cache has its magnitude */
-		o.rope_magnitude = 1;
 		op(&b, HEARTH_KV_SHIFT, "k_cache", state(&b, "k_cache"), &o, 2, shift->shift,
-		   b.factors);
+		   turns(&b));
 		op(&b, HEARTH_KV_SHIFT, "v_cache", state(&b, "v_cache"), NULL, 1, shift->shift);
 	}
 	return finish(&b, &shift->graph);

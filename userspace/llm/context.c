@@ -9,7 +9,6 @@
 
 #include <hw/hearth_cmd.h>
 
-#include "graph/compile.h"
 #include "kernels/types.h"
 #include "llm/build.h"
 #include "llm/llm.h"
@@ -25,6 +24,14 @@
 /* A step of the cache, unless it is told: so many positions, and bytes. */
 #define KV_STEP_MIN	128
 #define KV_STEP_BYTES	(2u << 20)
+
+/* Where the tables lie that a program reads */
+static void find_turns(struct hearth_program *p, const hearth_tensor *tensors, float **turns)
+{
+	for (unsigned int i = 0; i < LLM_ROPES; i++)
+		turns[i] = tensors[i] == HEARTH_NO_TENSOR ? NULL :
+			   hearth_program_data(p, tensors[i], NULL);
+}
 
 static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logits,
 			 struct llm_runner *r)
@@ -48,6 +55,7 @@ static int runner_create(struct hearth_llm *llm, uint32_t rows, uint32_t n_logit
 		r->pos = hearth_program_data(r->program, step.pos, NULL);
 		r->last = hearth_program_data(r->program, step.last, NULL);
 		r->logits = hearth_program_data(r->program, step.logits, NULL);
+		find_turns(r->program, step.turns, r->turns);
 	}
 	hearth_graph_destroy(step.graph);
 	llm_give_back_heap();
@@ -164,7 +172,7 @@ static int measure(struct hearth_llm *llm, struct llm_runner *r)
 	ret = llm_build_step(llm->gguf, &llm->hp, r->rows, 1, llm->n_ctx, llm->kv_type, &step);
 	if (ret)
 		return ret;
-	ret = hg_graph_measure(step.graph, llm->dev, llm->runners[0].program, &r->measured);
+	ret = hearth_graph_measure(step.graph, llm->dev, &r->measured);
 	hearth_graph_destroy(step.graph);
 	return ret;
 }
@@ -194,6 +202,8 @@ int llm_context_open(struct hearth_llm *llm)
 	 * first time: many programs never have some of them.
 	 */
 	ret = need_runner(llm, &llm->runners[0]);
+	if (!ret)
+		ret = llm_ropes_open(llm);
 	if (!ret)
 		ret = measure_all(llm);
 	if (!ret)
@@ -241,10 +251,10 @@ void llm_context_activations(const struct hearth_llm *llm, uint64_t *all, uint64
 void llm_context_close(struct hearth_llm *llm)
 {
 	/* all share what the first one owns */
-	hearth_program_destroy(llm->shift);
 	hearth_program_destroy(llm->each.program);
 	while (llm->n_runners)
 		hearth_program_destroy(llm->runners[--llm->n_runners].program);
+	llm_ropes_close(llm);
 	free(llm->fed);
 }
 
@@ -267,7 +277,9 @@ static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids
 		r->last[i] = r->n_logits > 1 && i < n ? i : n - 1;
 	/* of a run that fails they are nobody's */
 	llm->logits = NULL;
-	ret = hearth_program_run(r->program);
+	ret = llm_ropes_fill(llm, r->turns, llm->position, n, r->rows);
+	if (!ret)
+		ret = hearth_program_run(r->program);
 	if (ret)
 		return ret;
 	/* when a lost cache is filled again, these are the same */
@@ -504,7 +516,23 @@ int hearth_llm_rewind(struct hearth_llm *llm, uint32_t position)
 	return 0;
 }
 
-static int create_shift(struct hearth_llm *llm)
+/* @shift: first, by, n */
+static int fill_shift(struct hearth_llm *llm, const struct llm_shift *s, struct hearth_program *p,
+		      const uint32_t shift[3])
+{
+	float *turns[LLM_ROPES];
+
+	memcpy(hearth_program_data(p, s->shift, NULL), shift, 3 * sizeof(*shift));
+	find_turns(p, s->turns, turns);
+	return llm_ropes_fill_shift(llm, turns, shift[1]);
+}
+
+/*
+ * Made for each shift, and not kept: its table of turns has a row for each position,
+ * of which one is read.
+ */
+static int create_shift(struct hearth_llm *llm, const uint32_t shift[3],
+			struct hearth_program **program)
 {
 	struct llm_shift s;
 	int ret = llm_build_shift(llm->gguf, &llm->hp, llm->n_ctx, llm->kv_type, &s);
@@ -514,15 +542,18 @@ static int create_shift(struct hearth_llm *llm)
 	HEARTH_OPTS(hearth_compile_opts, co,
 		.priority = llm->opts.priority,
 		.share = llm->runners[0].program);
-	ret = hearth_compile(s.graph, llm->dev, &co, &llm->shift);
+	ret = hearth_compile(s.graph, llm->dev, &co, program);
 	if (!ret)
-		llm->shift_by = hearth_program_data(llm->shift, s.shift, NULL);
+		ret = fill_shift(llm, &s, *program, shift);
+	if (ret)
+		hearth_program_destroy(*program);
 	hearth_graph_destroy(s.graph);
 	return ret;
 }
 
 int hearth_llm_shift(struct hearth_llm *llm, uint32_t n_keep, uint32_t n_drop)
 {
+	struct hearth_program *program;
 	uint32_t moved;
 	int ret = 0;
 
@@ -531,17 +562,14 @@ int hearth_llm_shift(struct hearth_llm *llm, uint32_t n_keep, uint32_t n_drop)
 				     "shift: %u tokens to keep and %u to drop, only %u were fed",
 				     n_keep, n_drop, llm->position);
 	moved = llm->position - n_keep - n_drop;
-	if (n_drop && moved)
-		ret = wake(llm);
-	if (!ret && n_drop && moved && !llm->shift)
-		ret = create_shift(llm);
-	if (ret)
-		return ret;
 	if (n_drop && moved) {
-		llm->shift_by[0] = n_keep;
-		llm->shift_by[1] = n_drop;
-		llm->shift_by[2] = moved;
-		ret = hearth_program_run(llm->shift);
+		ret = wake(llm);
+		if (!ret)
+			ret = create_shift(llm, (uint32_t[]){ n_keep, n_drop, moved }, &program);
+		if (ret)
+			return ret;
+		ret = hearth_program_run(program);
+		hearth_program_destroy(program);
 		memmove(llm->fed + n_keep, llm->fed + n_keep + n_drop, moved * sizeof(*llm->fed));
 	}
 	/* a run that failed may have moved some caches and not others */

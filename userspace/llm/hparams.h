@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 struct gguf;
 struct hearth_err;
@@ -53,6 +54,9 @@ struct llm_hparams {
 	struct llm_rope rope_local;	/* of layers with a window */
 };
 
+/* rope, and rope_local where it is another one */
+#define LLM_ROPES	2
+
 /*
  * Read and check. -EOPNOTSUPP for an architecture or feature that Hearth
  * lacks, -EINVAL for values that cannot be.
@@ -65,6 +69,12 @@ static inline bool llm_is_local(const struct llm_hparams *hp, uint32_t i)
 {
 	return hp->window && (!hp->window_period ||
 			      i % hp->window_period != hp->window_period - 1);
+}
+
+/* Which of the ropes turns layer @i? */
+static inline unsigned int llm_rope_of(const struct llm_hparams *hp, uint32_t i)
+{
+	return llm_is_local(hp, i) && memcmp(&hp->rope, &hp->rope_local, sizeof(hp->rope));
 }
 
 #endif

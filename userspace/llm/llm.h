@@ -8,6 +8,7 @@
 
 struct gguf;
 struct tok;
+struct hearth_rope;
 struct llm_sampler;
 
 /* A compiled step and where its changing tensors lie. */
@@ -19,6 +20,7 @@ struct llm_runner {
 	int32_t *ids;
 	int32_t *pos;
 	int32_t *last;
+	float *turns[LLM_ROPES];	/* NULL: no layer has that rope */
 	const float *logits;
 };
 
@@ -48,9 +50,7 @@ struct hearth_llm {
 	uint32_t exact;
 	/* idle: the cache may be discarded; lost: it was, and is not filled again yet */
 	bool idle, lost;
-	/* the caches' way down; NULL until it is needed */
-	struct hearth_program *shift;
-	int32_t *shift_by;
+	struct hearth_rope *ropes[LLM_ROPES];
 	/* of the last token fed; NULL if nothing was fed */
 	const float *logits;
 	struct llm_sampler *sampler;
@@ -66,6 +66,18 @@ void llm_context_activations(const struct hearth_llm *llm, uint64_t *all, uint64
 /* Compile the first step; 0, or -errno with the message set. */
 int llm_context_open(struct hearth_llm *llm);
 void llm_context_close(struct hearth_llm *llm);
+
+int llm_ropes_open(struct hearth_llm *llm);
+void llm_ropes_close(struct hearth_llm *llm);
+/*
+ * Fill the tables that are not NULL: @n positions from @first on, then the last of
+ * them until there are @rows.
+ */
+int llm_ropes_fill(const struct hearth_llm *llm, float *const turns[LLM_ROPES], uint32_t first,
+		   uint32_t n, uint32_t rows);
+/* Of a shift by so many positions */
+int llm_ropes_fill_shift(const struct hearth_llm *llm, float *const turns[LLM_ROPES], uint32_t by);
+
 /*
  * Graphs were built, compiled and thrown away. What they lay in stands between what
  * stays, so the heap keeps it, in every program that opens the model.
