@@ -36,16 +36,21 @@ static int64_t dmem_number(const char *group, const char *file, const char *regi
 	return npu_number(path, region);
 }
 
-static int set_max(const char *group, const char *region, uint64_t bytes)
+static int set_limit(const char *group, const char *file, const char *region, uint64_t bytes)
 {
 	char path[128], text[96];
 
-	snprintf(path, sizeof(path), "%s/dmem.max", group);
+	snprintf(path, sizeof(path), "%s/dmem.%s", group, file);
 	if (bytes == UINT64_MAX)
 		snprintf(text, sizeof(text), "%s max", region);
 	else
 		snprintf(text, sizeof(text), "%s %llu", region, (unsigned long long)bytes);
 	return rig_write(path, text);
+}
+
+static int set_max(const char *group, const char *region, uint64_t bytes)
+{
+	return set_limit(group, "max", region, bytes);
 }
 
 static int enter(const char *group)
@@ -259,28 +264,67 @@ TEST_F(dmem, others_are_left_alone)
 	weights_close(&b);
 }
 
-/* A limit above both is shared by both. */
-TEST_F(dmem, below_a_limit_above)
+#define ONE	BOB "/one"
+#define TWO	BOB "/two"
+
+/* Two cgroups below a limit for both. */
+static int below_bob(const char *region)
+{
+	if (rig_write(BOB "/cgroup.subtree_control", "+dmem"))
+		return -ENOENT;
+	rmdir(ONE);
+	rmdir(TWO);
+	if (mkdir(ONE, 0755) || mkdir(TWO, 0755))
+		return -errno;
+	return set_max(BOB, region, 4 * EXT);
+}
+
+static int leave_bob(const char *region)
+{
+	int ret = enter(ROOT);
+
+	if (!ret && !RIG_UNTIL(!dmem_number(BOB, "current", region), 10))
+		ret = -ETIME;
+	return ret ? ret : rmdir(ONE) || rmdir(TWO) ? -errno : 0;
+}
+
+TEST_F(dmem, below_a_limit_for_both)
 {
 	struct weights a, b;
 
-	ASSERT_EQ(rig_write(BOB "/cgroup.subtree_control", "+dmem"), 0);
-	ASSERT_EQ(mkdir(BOB "/one", 0755), 0);
-	ASSERT_EQ(mkdir(BOB "/two", 0755), 0);
-	ASSERT_EQ(set_max(BOB, self->region, 4 * EXT), 0);
-	ASSERT_EQ(open_in(BOB "/one", &a, PATH), 0);
+	ASSERT_EQ(below_bob(self->region), 0);
+	ASSERT_EQ(open_in(ONE, &a, PATH), 0);
 	ASSERT_EQ(weights_run(&a), 0);
-	ASSERT_EQ(open_in(BOB "/two", &b, OTHER), 0);
+	ASSERT_EQ(open_in(TWO, &b, OTHER), 0);
 	EXPECT_EQ(weights_run(&b), 0);
 	EXPECT_TRUE(weights_are(&b, SEED + 1));
-	EXPECT_EQ(CURRENT(BOB "/two"), PAGES);
+	EXPECT_EQ(CURRENT(TWO), PAGES);
 	EXPECT_LE(CURRENT(BOB), 4 * EXT);
 	weights_close(&a);
 	weights_close(&b);
-	EXPECT_EQ(enter(ROOT), 0);
-	EXPECT_TRUE(RIG_UNTIL(!CURRENT(BOB), 10));
-	EXPECT_EQ(rmdir(BOB "/one"), 0);
-	EXPECT_EQ(rmdir(BOB "/two"), 0);
+	EXPECT_EQ(leave_bob(self->region), 0);
+}
+
+TEST_F(dmem, below_a_limit_one_is_protected)
+{
+	struct weights a, b;
+
+	ASSERT_EQ(below_bob(self->region), 0);
+	ASSERT_EQ(set_limit(ONE, "min", self->region, PAGES), 0);
+	ASSERT_EQ(open_in(ONE, &a, PATH), 0);
+	ASSERT_EQ(weights_run(&a), 0);
+	ASSERT_EQ(open_in(TWO, &b, OTHER), 0);
+	EXPECT_EQ(weights_submit(&b), -EDQUOT);
+	EXPECT_EQ(CURRENT(ONE), PAGES);
+	/* What is merely low goes, if there is nothing else. */
+	ASSERT_EQ(set_limit(ONE, "min", self->region, 0), 0);
+	ASSERT_EQ(set_limit(ONE, "low", self->region, PAGES), 0);
+	EXPECT_EQ(weights_run(&b), 0);
+	EXPECT_TRUE(weights_are(&b, SEED + 1));
+	EXPECT_EQ(CURRENT(TWO), PAGES);
+	weights_close(&a);
+	weights_close(&b);
+	EXPECT_EQ(leave_bob(self->region), 0);
 }
 
 /*
