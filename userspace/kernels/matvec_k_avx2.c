@@ -164,11 +164,9 @@ HK_INLINE __m256i q6_scales(const uint8_t *row)
 
 /*
  * A row: twice 64 bytes of nibbles, and 32 bytes of pairs of bits above them.
- * Both halves of a register are units. Weights are 32 too large. Fetches 210 bytes
- * from @ahead on.
+ * Both halves of a register are units. Weights are 32 too large.
  */
-HK_INLINE __m256i q6_row(const uint8_t *row, const int8_t *x, __m256i minus,
-			 const uint8_t *ahead)
+HK_INLINE __m256i q6_row(const uint8_t *row, const int8_t *x, __m256i minus)
 {
 	__m256i scales = q6_scales(row);
 	__m256i sum = _mm256_slli_epi32(_mm256_madd_epi16(scales, minus), 5);
@@ -188,8 +186,6 @@ HK_INLINE __m256i q6_row(const uint8_t *row, const int8_t *x, __m256i minus,
 			const __m256i both = _mm256_set1_epi16((short)((2 * j + 1) << 8 | 2 * j));
 			__m256i v = at < 2 ? low_nibble(q[at]) : high_nibble(q[at - 2]);
 
-			if (at % 2)
-				prefetch(ahead + 64 * (j / 2), 1);
 			v = _mm256_or_si256(v, high_bits(high, 2 * at, 2));
 			v = _mm256_maddubs_epi16(v, load32(x + HK_ACT_BLOCK * j));
 			v = _mm256_madd_epi16(v, _mm256_shuffle_epi8(scales, both));
@@ -212,8 +208,9 @@ static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
 
 		HK_UNROLL
 		for (int i = 0; i < ROWS; i++) {
-			sum[i] = q6_row(row.p + i * row.stride, act.q + HK_ACT_SUPER * b, minus,
-					w->p + 8 * 210 * b + 210 * i);
+			/* A few with each row: all at once they keep loads waiting. */
+			prefetch(w->p + 8 * 210 * b + 210 * i, 210);
+			sum[i] = q6_row(row.p + i * row.stride, act.q + HK_ACT_SUPER * b, minus);
 			IN_ORDER(sum[i]);
 		}
 		acc = add_unit(acc, load_f16_of_many(&row, 208), dx,
