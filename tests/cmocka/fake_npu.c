@@ -363,6 +363,7 @@ int ioctl(int fd, unsigned long req, ...)
 	va_end(ap);
 	if (!is_fake(fd))
 		return syscall(SYS_ioctl, fd, req, arg);
+	fake.failed += fake.fail_request == req;
 	ret = fake.fail_request == req ? -fake.fail_errno : answer(req, arg);
 	if (!ret)
 		return 0;

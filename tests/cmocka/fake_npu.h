@@ -26,6 +26,8 @@ struct fake_npu {
 	/* fail_request: this ioctl fails with fail_errno (0: none does) */
 	unsigned long fail_request;
 	int fail_errno;
+	/* failed: how often it did */
+	unsigned int failed;
 	/* fault: what the next submit leaves in the queue, in place of running */
 	struct drm_hearth_query_fault fault;
 	/* never: waits time out */

@@ -130,9 +130,12 @@ static void steps_are_made_when_they_are_needed(void **state)
 	fake.fail_errno = EPERM;
 	assert_int_equal(hearth_llm_eval(llm, ids, 6, NULL), -EPERM);
 	fake.fail_errno = ENOMEM;
+	fake.failed = 0;
 	submits = fake.submits;
 	assert_int_equal(hearth_llm_eval(llm, ids, 6, &logits), 0);
 	assert_int_equal(fake.submits, submits + 6);
+	/* and it is not tried again for each of them */
+	assert_int_equal(fake.failed, 1);
 	assert_int_equal(activations(llm, &all), p.activation_bytes);
 	want = logits[0];
 	fake.fail_request = 0;

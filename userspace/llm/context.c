@@ -167,8 +167,6 @@ static int measure(struct hearth_llm *llm, struct llm_runner *r)
 	int ret;
 
 	r->measured.sz = sizeof(r->measured);
-	if (r->program)
-		return hearth_program_get_info(r->program, &r->measured);
 	ret = llm_build_step(llm->gguf, &llm->hp, r->rows, 1, llm->n_ctx, llm->kv_type, &step);
 	if (ret)
 		return ret;
@@ -197,15 +195,15 @@ int llm_context_open(struct hearth_llm *llm)
 	if (!llm->fed)
 		return hearth_seterr(-ENOMEM, "no memory for a context of %u tokens",
 				     llm->n_ctx);
+	ret = measure_all(llm);
 	/*
 	 * It owns what all share. The others are made when so many tokens come for the
 	 * first time: many programs never have some of them.
 	 */
-	ret = need_runner(llm, &llm->runners[0]);
+	if (!ret)
+		ret = need_runner(llm, &llm->runners[0]);
 	if (!ret)
 		ret = llm_ropes_open(llm);
-	if (!ret)
-		ret = measure_all(llm);
 	if (!ret)
 		ret = see_room(llm);
 	/* it was the caller's, and the model is made */
@@ -292,25 +290,28 @@ static int step(struct hearth_llm *llm, struct llm_runner *r, const int32_t *ids
 }
 
 /* The step for the next of @n tokens: little padding, or so few rows that it is cheap. */
-static unsigned int pick_runner(const struct hearth_llm *llm, size_t n)
+static unsigned int pick_runner(const struct hearth_llm *llm, size_t n, unsigned int most)
 {
 	unsigned int i = 0;
 
-	while (i + 1 < llm->n_runners && llm->runners[i].rows < n)
+	while (i < most && llm->runners[i].rows < n)
 		i++;
 	if (i && llm->runners[i].rows > BATCH_CHEAP && n * 4 < llm->runners[i].rows * 3ull)
 		i--;
 	return i;
 }
 
-static int get_runner(struct hearth_llm *llm, size_t n, struct llm_runner **r)
+/* @most: The largest step that there may be memory for. */
+static int get_runner(struct hearth_llm *llm, size_t n, unsigned int *most, struct llm_runner **r)
 {
-	unsigned int i = pick_runner(llm, n);
+	unsigned int i = pick_runner(llm, n, *most);
 	int ret = need_runner(llm, &llm->runners[i]);
 
 	/* where there is no memory for so many rows, fewer do it, and one is always there */
-	while (i && (ret == -ENOMEM || ret == -EDQUOT))
-		ret = need_runner(llm, &llm->runners[--i]);
+	while (i && (ret == -ENOMEM || ret == -EDQUOT)) {
+		*most = --i;
+		ret = need_runner(llm, &llm->runners[i]);
+	}
 	*r = &llm->runners[i];
 	return ret;
 }
@@ -358,13 +359,15 @@ static int grow(struct hearth_llm *llm, uint32_t positions)
 
 static int feed(struct hearth_llm *llm, const int32_t *ids, size_t n)
 {
+	/* what was refused is not tried again for these tokens */
+	unsigned int most = llm->n_runners - 1;
 	int ret;
 
 	while (n) {
 		struct llm_runner *r;
 		uint32_t part;
 
-		ret = get_runner(llm, n, &r);
+		ret = get_runner(llm, n, &most, &r);
 		if (ret)
 			return ret;
 		part = n < r->rows ? n : r->rows;
