@@ -21,6 +21,8 @@
 #define OPENS		5
 /* Of what is opened to be timed: the model, not a KV cache. */
 #define OPEN_CONTEXT	32
+/* Enough for a prompt, and what any small model was trained for. */
+#define SMALL_CONTEXT	256
 #define RESTORES	3
 /* How often caches are dropped until nothing of the weights is resident. */
 #define DROPS		16
@@ -451,7 +453,7 @@ static int foreground(struct scene *s)
 	int ret;
 
 	watch_mark("an app in the foreground");
-	if (open_client(s, &small, s->small, s->context, &ns) || start_app(&app))
+	if (open_client(s, &small, s->small, SMALL_CONTEXT, &ns) || start_app(&app))
 		return 1;
 	bytes = s->work_bytes ?: foreground_bytes(s);
 	bytes = take(&app, bytes, s->floor);
