@@ -293,7 +293,7 @@ static void test_types(void **state)
 		assert_non_null(hk_type_name(t));
 		assert_true(elements && bytes && elements <= 256);
 	}
-	assert_int_equal(known, 20);
+	assert_int_equal(known, 25);
 	assert_int_equal(hk_type_block(HEARTH_TYPE_Q6_K, &elements, &bytes), 0);
 	assert_int_equal(elements, 256);
 	assert_int_equal(bytes, 210);

@@ -55,6 +55,16 @@ enum hearth_type {
 	HEARTH_TYPE_IQ4_NL = 26,
 	HEARTH_TYPE_IQ4_XS = 27,
 	HEARTH_TYPE_MXFP4 = 28,
+	/*
+	 * Contract 1.3: the same blocks, eight rows side by side. Such a tensor has
+	 * a multiple of eight rows and as many bytes as one of the type without R8;
+	 * MATMUL alone reads it. The layout is in Documentation/arithmetic.rst.
+	 */
+	HEARTH_TYPE_Q4_0_R8 = 32,
+	HEARTH_TYPE_Q8_0_R8 = 33,
+	HEARTH_TYPE_Q4_K_R8 = 34,
+	HEARTH_TYPE_Q5_K_R8 = 35,
+	HEARTH_TYPE_Q6_K_R8 = 36,
 	HEARTH_TYPE_COUNT = 64,
 };
 

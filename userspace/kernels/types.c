@@ -26,6 +26,11 @@ static const struct hk_type hk_type_table[HEARTH_TYPE_COUNT] = {
 	[HEARTH_TYPE_IQ4_NL] = { "iq4_nl", 32, 18, 32, false },
 	[HEARTH_TYPE_IQ4_XS] = { "iq4_xs", 256, 136, 32, false },
 	[HEARTH_TYPE_MXFP4] = { "mxfp4", 32, 17, 32, false },
+	[HEARTH_TYPE_Q4_0_R8] = { "q4_0_r8", 32, 18, 32, false, HEARTH_TYPE_Q4_0 },
+	[HEARTH_TYPE_Q8_0_R8] = { "q8_0_r8", 32, 34, 32, false, HEARTH_TYPE_Q8_0 },
+	[HEARTH_TYPE_Q4_K_R8] = { "q4_k_r8", 256, 144, 32, true, HEARTH_TYPE_Q4_K },
+	[HEARTH_TYPE_Q5_K_R8] = { "q5_k_r8", 256, 176, 32, true, HEARTH_TYPE_Q5_K },
+	[HEARTH_TYPE_Q6_K_R8] = { "q6_k_r8", 256, 210, 16, false, HEARTH_TYPE_Q6_K },
 };
 
 const struct hk_type *hk_type(unsigned int type)
@@ -39,7 +44,7 @@ bool hk_type_is_weights(unsigned int type)
 {
 	const struct hk_type *t = hk_type(type);
 
-	return t && (t->unit || type == HEARTH_TYPE_F32 || type == HEARTH_TYPE_F16 ||
+	return t && !t->r8 && (t->unit || type == HEARTH_TYPE_F32 || type == HEARTH_TYPE_F16 ||
 		     type == HEARTH_TYPE_BF16);
 }
 

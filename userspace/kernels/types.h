@@ -18,6 +18,8 @@ struct hk_type {
 	uint8_t unit;
 	/** @min: Each unit has an offset besides the scale. */
 	bool min;
+	/** @r8: In rows of eight: the type of the blocks, see r8.h. 0: in rows. */
+	uint8_t r8;
 };
 
 /**

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Weights in rows of eight: blocks of a type with the fields of eight rows side
+ * by side. Documentation/arithmetic.rst has the layout.
+ */
+#ifndef HEARTH_KERNELS_R8_H
+#define HEARTH_KERNELS_R8_H
+
+#include <stdint.h>
+
+/* Rows of a group. */
+#define HK_R8_ROWS	8
+
+/**
+ * struct hk_r8_field - a part of a block, @count units of @unit bytes from @at on
+ */
+struct hk_r8_field {
+	uint8_t at, unit, count;
+};
+
+/* The type in rows of eight whose blocks are of @type; 0: there is none. */
+unsigned int hk_r8_of(unsigned int type);
+
+/*
+ * The fields of a block in their order in a column, up to one of unit 0. @type is
+ * a type in rows of eight.
+ */
+const struct hk_r8_field *hk_r8_fields(unsigned int type);
+
+/*
+ * The block of row @row in a column of eight, and its place there: from one to the
+ * other. @type is a type in rows of eight.
+ */
+void hk_r8_unpack(unsigned int type, const uint8_t *column, unsigned int row, uint8_t *block);
+void hk_r8_pack(unsigned int type, uint8_t *column, unsigned int row, const uint8_t *block);
+
+#endif /* HEARTH_KERNELS_R8_H */
