@@ -393,6 +393,7 @@ static void test_get_rows_refuses(void **state)
 
 	ks_run(&f->ks, f->ex, &good);
 	REFUSED(type, HEARTH_TYPE_I32, "type");
+	REFUSED(type, HEARTH_TYPE_Q4_0_R8, "type");
 	REFUSED(cols, 33, "cols");
 	REFUSED(cols, 0, "rows");
 	REFUSED(n, 0, "n");

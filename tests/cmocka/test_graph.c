@@ -448,6 +448,10 @@ static void tables_of_rows_and_matmuls_are_checked(void **state)
 	hearth_tensor ids = gm_tensor(g, "ids", HEARTH_TYPE_I32, IN, DIMS(3));
 	hearth_tensor t8 = i8("t8", IN, DIMS(10, 8)), x = f32("x", IN, DIMS(3, 7));
 	hearth_tensor p = f32("p", ACT, DIMS(3, 10)), x8 = f32("x8", IN, DIMS(3, 8));
+	hearth_tensor r8 = gm_tensor(g, "r8", HEARTH_TYPE_Q8_0_R8, IN, DIMS(8, 32));
+	hearth_tensor r10 = gm_tensor(g, "r10", HEARTH_TYPE_Q8_0_R8, IN, DIMS(10, 32));
+	hearth_tensor x32 = f32("x32", IN, DIMS(3, 32)), y32 = f32("y32", ACT, DIMS(3, 32));
+	hearth_tensor p8 = f32("p8", ACT, DIMS(3, 8));
 
 	refused(HEARTH_GET_ROWS, y, NULL, "'t8' is of type i8", t8, ids);
 	refused(HEARTH_GET_ROWS, y, NULL, "'x' is of type f32: i32", t, x);
@@ -456,6 +460,11 @@ static void tables_of_rows_and_matmuls_are_checked(void **state)
 	refused(HEARTH_MATMUL, y, NULL, "'y' is (3, 8): (3, 10)", x8, t);
 	refused(HEARTH_MATMUL, p, NULL, "'t8' is of type i8", x8, t8);
 	refused(HEARTH_MATMUL, p, NULL, "'ids' is (3): 2 dimensions", ids, t);
+	refused(HEARTH_GET_ROWS, y32, NULL, "'r8' is of type q8_0_r8, which matmul alone reads",
+		r8, ids);
+	refused(HEARTH_MATMUL, p, NULL, "(10, 32) are of type q8_0_r8: a multiple of 8 rows",
+		x32, r10);
+	gm_op(g, HEARTH_MATMUL, INPUTS(x32, r8), p8, NULL);
 	gm_op(g, HEARTH_MATMUL, INPUTS(x8, t), p, NULL);
 	gm_op(g, HEARTH_GET_ROWS, INPUTS(t, ids), y, NULL);
 }

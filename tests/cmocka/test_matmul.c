@@ -20,6 +20,7 @@
 #include "kernel_space.h"
 #include "kernels/decode.h"
 #include "kernels/float.h"
+#include "kernels/r8.h"
 #include "models.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -94,6 +95,38 @@ static void fill_weights(uint8_t *w, unsigned int type, uint64_t n, bool odd,
 	}
 }
 
+/* Rows of @from, which are of the type of the blocks, to rows of eight. */
+static void pack(uint8_t *to, const uint8_t *from, unsigned int type, uint32_t in_n,
+		 uint32_t out_n)
+{
+	const uint64_t row = hk_row_bytes(type, in_n), block = hk_type(type)->bytes;
+
+	for (uint32_t o = 0; o < out_n; o++) {
+		uint8_t *group = to + o / HK_R8_ROWS * HK_R8_ROWS * row;
+
+		for (uint64_t at = 0; at < row; at += block)
+			hk_r8_pack(type, group + HK_R8_ROWS * at, o % HK_R8_ROWS,
+				   from + o * row + at);
+	}
+}
+
+/* fill_weights() for any type */
+static void fill_matrix(uint8_t *w, unsigned int type, uint32_t in_n, uint32_t out_n,
+			struct ks_rng *rng)
+{
+	const unsigned int base = hk_type(type)->r8;
+	uint8_t *rows;
+
+	if (!base) {
+		fill_weights(w, type, (uint64_t)in_n * out_n, false, rng);
+		return;
+	}
+	rows = malloc(out_n * hk_row_bytes(base, in_n));
+	fill_weights(rows, base, (uint64_t)in_n * out_n, false, rng);
+	pack(w, rows, type, in_n, out_n);
+	free(rows);
+}
+
 struct problem {
 	struct kspace ks;
 	struct hearth_cmd_matmul cmd;
@@ -131,6 +164,46 @@ static void run_on(struct problem *p, const struct hk_isa *isa, struct hk_pool *
 	hk_exec_destroy(ex);
 }
 
+/* @want has rows of @stride. */
+static void check_isa(struct problem *p, const struct hk_isa *isa, const float *want,
+		      uint32_t stride)
+{
+	run_on(p, isa, NULL);
+	for (uint64_t k = 0; k < p->out; k++) {
+		uint64_t at = k / p->cmd.out_n * stride + k % p->cmd.out_n;
+
+		if (ks_bits(want[at]) == ks_bits(p->dst[k]))
+			continue;
+		fail_msg("%s, %s, %ux%ux%u: output %llu is %08x, plain %08x",
+			 hk_type_name(p->cmd.type), hk_isa_name(isa), p->cmd.rows,
+			 p->cmd.in_n, p->cmd.out_n, (unsigned long long)k,
+			 ks_bits(p->dst[k]), ks_bits(want[at]));
+	}
+}
+
+/* The same weights in rows of eight, where there are eight. */
+static void check_r8(struct problem *p, const float *want)
+{
+	const struct hearth_cmd_matmul rows = p->cmd;
+	const uint32_t out_n = rows.out_n / HK_R8_ROWS * HK_R8_ROWS;
+	const unsigned int type = hk_r8_of(rows.type);
+	const struct hk_isa *isa;
+	uint8_t *packed;
+
+	if (!type || !out_n)
+		return;
+	packed = ks_alloc(&p->ks, out_n * hk_row_bytes(type, rows.in_n));
+	pack(packed, p->weights, type, rows.in_n, out_n);
+	p->cmd.type = (uint8_t)type;
+	p->cmd.out_n = out_n;
+	p->cmd.weights = ks_va(&p->ks, packed);
+	p->out = (uint64_t)rows.rows * out_n;
+	for (unsigned int i = 0; (isa = hk_isa_list(i)); i++)
+		check_isa(p, isa, want, rows.out_n);
+	p->cmd = rows;
+	p->out = (uint64_t)rows.rows * rows.out_n;
+}
+
 /* Every ISA against plain C, bit for bit. */
 static void check_isas(struct problem *p)
 {
@@ -139,17 +212,9 @@ static void check_isas(struct problem *p)
 
 	run_on(p, hk_isa_list(0), NULL);
 	memcpy(want, p->dst, p->out * 4);
-	for (unsigned int i = 1; (isa = hk_isa_list(i)); i++) {
-		run_on(p, isa, NULL);
-		for (uint64_t k = 0; k < p->out; k++) {
-			if (ks_bits(want[k]) == ks_bits(p->dst[k]))
-				continue;
-			fail_msg("%s, %s, %ux%ux%u: output %llu is %08x, plain %08x",
-				 hk_type_name(p->cmd.type), hk_isa_name(isa), p->cmd.rows,
-				 p->cmd.in_n, p->cmd.out_n, (unsigned long long)k,
-				 ks_bits(p->dst[k]), ks_bits(want[k]));
-		}
-	}
+	for (unsigned int i = 1; (isa = hk_isa_list(i)); i++)
+		check_isa(p, isa, want, p->cmd.out_n);
+	check_r8(p, want);
 	free(want);
 }
 
@@ -251,6 +316,20 @@ static void test_same_bits_scales(void **state)
 	}
 }
 
+/* All bytes the same, but for f16 numbers if they shall be @sane. */
+static void fill_byte(struct problem *p, uint8_t byte, bool sane)
+{
+	const uint64_t bytes = p->cmd.out_n * hk_row_bytes(p->cmd.type, p->cmd.in_n);
+	int at[2];
+
+	f16_fields(p->cmd.type, at);
+	memset(p->weights, byte, bytes);
+	for (uint64_t b = 0; sane && b < bytes; b += hk_type(p->cmd.type)->bytes) {
+		for (int k = 0; k < 2 && at[k] >= 0; k++)
+			put_f16(p->weights + b + at[k], k ? 0.75f : 0.5f);
+	}
+}
+
 /*
  * All weights and activations at their limits: integer sums must not saturate.
  * The input rows are all 127, all -127, and mixtures of both; there is one for
@@ -262,12 +341,12 @@ static void test_extreme_integers(void **state)
 	static const uint32_t rows[] = { 1, 4 };
 	struct problem p;
 
-	for (size_t f = 0; f < 2 * ARRAY_SIZE(fills); f++) {
+	for (size_t f = 0; f < 4 * ARRAY_SIZE(fills); f++) {
 		for (size_t t = 3; t < ARRAY_SIZE(all_types); t++) {
 			uint32_t in_n = in_of(all_types[t], 2), n = rows[f % 2];
 
 			problem_init(&p, all_types[t], n, in_n, 16);
-			memset(p.weights, fills[f / 2], hk_row_bytes(all_types[t], in_n) * 16);
+			fill_byte(&p, fills[f / 4], f & 2);
 			for (uint64_t i = 0; i < (uint64_t)n * in_n; i++) {
 				uint64_t row = i / in_n;
 				bool minus = row == 1 || (row == 2 && i % 3 == 0) ||
@@ -358,6 +437,7 @@ static void check_bound(struct problem *p, const struct largest *l, bool min, ui
 					 p->dst[i], want);
 		}
 	}
+	check_isas(p);
 }
 
 /* Largest sums of a block of 256, of either sign; one row of input, and many. */
@@ -515,16 +595,15 @@ static void test_not_finite(void **state)
 	}
 }
 
-/* Neither threads nor windows show in the output. */
-static void test_threads_and_windows(void **state)
+static void check_threads_and_windows(unsigned int type)
 {
 	static const uint64_t windows[] = { 0, 1, 4096, 100000, 1u << 20 };
 	struct ks_rng rng = { 7 };
 	struct problem p;
 	float *want;
 
-	problem_init(&p, HEARTH_TYPE_Q8_0, HK_MATMUL_ROWS + 6, 256, 1000);
-	fill_weights(p.weights, HEARTH_TYPE_Q8_0, 256 * 1000, false, &rng);
+	problem_init(&p, type, HK_MATMUL_ROWS + 6, 256, 1000);
+	fill_matrix(p.weights, type, 256, 1000, &rng);
 	for (int i = 0; i < (HK_MATMUL_ROWS + 6) * 256; i++)
 		p.src[i] = ks_unit(&rng);
 	run_on(&p, NULL, NULL);
@@ -550,6 +629,13 @@ static void test_threads_and_windows(void **state)
 	ks_fini(&p.ks);
 }
 
+/* Neither threads nor windows show in the output. */
+static void test_threads_and_windows(void **state)
+{
+	check_threads_and_windows(HEARTH_TYPE_Q8_0);
+	check_threads_and_windows(HEARTH_TYPE_Q8_0_R8);
+}
+
 /* Three matrices that meet one input, as a stream. */
 struct stream {
 	struct kspace ks;
@@ -570,7 +656,7 @@ static void stream_init(struct stream *s, const unsigned int types[3], uint32_t 
 	for (int i = 0; i < 3; i++) {
 		void *w = ks_alloc(&s->ks, out_n[i] * hk_row_bytes(types[i], 256));
 
-		fill_weights(w, types[i], 256ull * out_n[i], false, &rng);
+		fill_matrix(w, types[i], 256, out_n[i], &rng);
 		s->dst[i] = ks_alloc(&s->ks, rows * out_n[i] * sizeof(float));
 		s->cmd[i] = (struct hearth_cmd_matmul){
 			.hdr = KS_HDR(MATMUL, hearth_cmd_matmul),
@@ -629,12 +715,14 @@ static void test_joined(void **state)
 	static const unsigned int small[] = { HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q8_0, HEARTH_TYPE_Q5_0 };
 	static const unsigned int large[] = { HEARTH_TYPE_Q4_K, HEARTH_TYPE_Q4_K, HEARTH_TYPE_Q6_K };
 	static const unsigned int mixed[] = { HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q6_K };
+	static const unsigned int r8[] = { HEARTH_TYPE_Q4_K, HEARTH_TYPE_Q4_K_R8, HEARTH_TYPE_Q6_K };
 	static const unsigned int dense[] = { HEARTH_TYPE_F16, HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q4_0 };
 
 	for (unsigned int threads = 1; threads <= 3; threads += 2) {
 		for (uint32_t rows = 1; rows <= HK_MATMUL_ROWS + 2; rows += HK_MATMUL_ROWS + 1) {
 			check_joined(small, rows, threads, 3);
 			check_joined(large, rows, threads, 3);
+			check_joined(r8, rows, threads, 3);
 			check_joined(mixed, rows, threads, 2);
 			check_joined(dense, rows, threads, 1);
 		}
@@ -714,6 +802,8 @@ static void test_refuses(void **state)
 	} while (0)
 	REFUSED(type, HEARTH_TYPE_I8, "type");
 	REFUSED(type, 15, "type");
+	REFUSED(type, 31, "type");
+	REFUSED(type, 37, "type");
 	REFUSED(type, 255, "type");
 	REFUSED(rows, 0, "rows");
 	REFUSED(in_n, 0, "out_n");
@@ -731,6 +821,15 @@ static void test_refuses(void **state)
 	c.rows = HEARTH_CMD_MAX_DIM;
 	c.in_n = 8192;	/* 2^37 elements */
 	ks_fail(&p.ks, ex, &c, -EINVAL, HEARTH_HW_ERR_OPERAND, "rows");
+	good.type = HEARTH_TYPE_Q4_0_R8;
+	ks_run(&p.ks, ex, &good);
+	REFUSED(out_n, 4, "out_n");
+	REFUSED(out_n, 9, "out_n");
+	REFUSED(in_n, 48, "in_n");
+	REFUSED(type, HEARTH_TYPE_Q4_K_R8, "in_n");
+	REFUSED(weights, good.weights + 1, "weights");
+	REFUSED(weights, (1ull << 39) - 8 * 36 + 2, "weights");
+	REFUSED(dst, good.weights + 8 * 36 - 4, "dst");
 	hk_exec_destroy(ex);
 	ks_fini(&p.ks);
 }

@@ -7,6 +7,8 @@
 
 #include "graph/shape.h"
 #include "kernels/exec.h"
+#include "kernels/r8.h"
+#include "kernels/types.h"
 
 static int want_f32(const struct hg_check *c, const struct hg_tensor *a,
 		    const struct hg_tensor *b)
@@ -27,6 +29,16 @@ static int want_indices(const struct hg_check *c, const struct hg_tensor *t, uin
 			 hg_shape(t).s, (unsigned long long)rows);
 }
 
+/* Weights whose rows can be read one by one */
+static int want_rows(const struct hg_check *c, const struct hg_tensor *t)
+{
+	if (hk_type(t->type)->r8)
+		return hg_refuse(c->op, -EINVAL,
+				 "'%s' is of type %s, which matmul alone reads", t->name,
+				 hk_type_name(t->type));
+	return hg_want_weights(c, t);
+}
+
 int hg_check_get_rows(const struct hg_check *c)
 {
 	const struct hg_tensor *table = c->in[0], *ids = c->in[1];
@@ -34,7 +46,7 @@ int hg_check_get_rows(const struct hg_check *c)
 	int ret = hg_want_rank(c, table, 2);
 
 	if (!ret)
-		ret = hg_want_weights(c, table);
+		ret = want_rows(c, table);
 	if (!ret)
 		ret = want_indices(c, ids, ids->elements);
 	if (!ret)
@@ -64,6 +76,10 @@ int hg_check_matmul(const struct hg_check *c)
 		return hg_refuse(c->op, -EINVAL,
 				 "input '%s' %s and weights '%s' %s: their last dimensions differ",
 				 src->name, hg_shape(src).s, w->name, hg_shape(w).s);
+	if (hk_type(w->type)->r8 && w->dims[0] % HK_R8_ROWS)
+		return hg_refuse(c->op, -EINVAL,
+				 "weights '%s' %s are of type %s: a multiple of %u rows is wanted",
+				 w->name, hg_shape(w).s, hk_type_name(w->type), HK_R8_ROWS);
 	dims[0] = src->dims[0];
 	dims[1] = w->dims[0];
 	return hg_want_dims(c, c->out, 2, dims);

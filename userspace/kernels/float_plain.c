@@ -3,6 +3,7 @@
  * The reference: what arithmetic.rst says, line by line.
  */
 #include "kernels/float_body.h"
+#include "kernels/r8.h"
 
 static float load(const void *p, unsigned int type, uint64_t i)
 {
@@ -93,28 +94,42 @@ static float add_super(const struct hk_act *act, const struct hk_type *t,
 	return t->min ? fmaf(-(b->min * act->d[at]), (float)mins, acc) : acc;
 }
 
+/* The block of output @o that begins with element @k */
+static void load_block(struct hk_qblock *b, const struct hk_matmul *m, const struct hk_type *t,
+		       uint32_t o, uint32_t k)
+{
+	uint64_t at = (uint64_t)k / t->elements * t->bytes;
+	uint8_t block[HK_R8_MAX_BYTES];
+
+	if (!t->r8) {
+		hk_decode(m->type, m->weights + o * m->row_bytes + at, b);
+		return;
+	}
+	hk_r8_unpack(m->type, m->weights + o / HK_R8_ROWS * HK_R8_ROWS * m->row_bytes +
+		     HK_R8_ROWS * at, o % HK_R8_ROWS, block);
+	hk_decode(t->r8, block, b);
+}
+
 static void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
 	const struct hk_type *t = hk_type(m->type);
 
 	for (uint32_t o = first; o < last; o++) {
-		const uint8_t *w = m->weights + o * m->row_bytes;
 		float acc[HK_MATMUL_ROWS] = { 0 };
 		struct hk_qblock b;
 
 		for (uint32_t k = 0; t->unit && k < m->in_n; k += t->elements) {
 			bool super = t->elements == HK_ACT_SUPER;
 
-			hk_decode(m->type, w, &b);
+			load_block(&b, m, t, o, k);
 			for (uint32_t r = 0; r < m->rows; r++)
 				acc[r] = (super ? add_super : add_block)(&m->act, t, &b, k, r,
 									 acc[r]);
-			w += t->bytes;
 		}
 		for (uint32_t r = 0; r < m->rows; r++) {
 			if (!t->unit)
-				acc[r] = dot(m->src + (uint64_t)r * m->in_n, w, m->type,
-					     m->in_n);
+				acc[r] = dot(m->src + (uint64_t)r * m->in_n,
+					     m->weights + o * m->row_bytes, m->type, m->in_n);
 			m->dst[r * m->dst_stride + o] = hk_canon(acc[r]);
 		}
 	}

@@ -10,7 +10,7 @@ int hk_get_rows_operands(const void *cmd, struct hk_operand *op, struct hk_fault
 
 	if (c->reserved[0] || c->reserved[1] || c->reserved[2])
 		return hk_bad(fault, "reserved");
-	if (!hk_type_is_weights(c->type))
+	if (!hk_type_has_rows(c->type))
 		return hk_bad(fault, "type");
 	if (hk_elements((uint32_t[]){ c->rows, c->cols }, 2, &table))
 		return hk_bad(fault, "rows");

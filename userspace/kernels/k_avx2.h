@@ -69,7 +69,12 @@ HK_INLINE void load_q45_bytes(__m256i to[4], __m256 *d, __m256 *minus, const str
 	to[2] = _mm256_and_si256(in[2], six);
 	to[3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi32(in[3], 4), four),
 				_mm256_and_si256(_mm256_srli_epi32(in[2], 2), two));
-	spread_f16(d, &min, in[0]);
+	if (w->packed) {
+		*d = _mm256_cvtph_ps(_mm256_castsi256_si128(in[0]));
+		min = _mm256_cvtph_ps(_mm256_extracti128_si256(in[0], 1));
+	} else {
+		spread_f16(d, &min, in[0]);
+	}
 	/* Minus the product is the product with minus. */
 	*minus = _mm256_xor_ps(min, _mm256_set1_ps(-0.0f));
 }
@@ -112,6 +117,17 @@ HK_INLINE __m256i high_bits(__m256i v, const int at, const int width)
 	/* A word's shift lets in bits of its other byte, but not to the mask. */
 	v = at < 4 ? _mm256_slli_epi16(v, 4 - at) : _mm256_srli_epi16(v, at - 4);
 	return _mm256_and_si256(v, mask);
+}
+
+/* Where Q6_K's fields are: in rows of eight their order is another. */
+struct q6_fields {
+	int d, scales, low, high;
+};
+
+HK_INLINE struct q6_fields q6_fields(const bool packed)
+{
+	return packed ? (struct q6_fields){ 0, 2, 18, 146 } :
+			(struct q6_fields){ 208, 192, 0, 128 };
 }
 
 #endif /* HEARTH_KERNELS_K_AVX2_H */

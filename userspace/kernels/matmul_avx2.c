@@ -69,29 +69,31 @@ HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w
 
 HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
 		       const unsigned int type, const int bytes, const int by,
-		       const struct units how)
+		       const struct units how, const bool packed)
 {
-	struct rows8 at = *w;
+	struct rows8 at = { w->p, w->stride, packed };
 	struct turned t;
 	struct scales s;
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
 		prefetch_next(w, b, bytes);
 		load_32(&t, &s, &at, type, by);
-		at.p += bytes;
+		next_block(&at, bytes);
 		add_rows(m, acc, &s, &t, b, how);
 	}
 }
 
 #define UNITS(min, bias, small)	((struct units){ min, bias, small })
 
-ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true))
-ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, UNITS(true, 0, true))
-ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 16, UNITS(false, 0, true))
-ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 16, UNITS(true, -16, true))
-ROWS8(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 0, UNITS(false, 0, false))
-ROWS8(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 0, UNITS(false, 0, false))
-ROWS8(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 0, UNITS(false, 0, true))
+ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true), false)
+ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, UNITS(true, 0, true), false)
+ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 16, UNITS(false, 0, true), false)
+ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 16, UNITS(true, -16, true), false)
+ROWS8(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 0, UNITS(false, 0, false), false)
+ROWS8(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 0, UNITS(false, 0, false), false)
+ROWS8(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 0, UNITS(false, 0, true), false)
+ROWS8(q4_0_r8, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true), true)
+ROWS8(q8_0_r8, rows_32, HEARTH_TYPE_Q8_0, 34, 0, UNITS(false, 0, false), true)
 
 static hk_rows8_fn choose(unsigned int type)
 {
@@ -110,6 +112,10 @@ static hk_rows8_fn choose(unsigned int type)
 		return iq4_nl;
 	case HEARTH_TYPE_MXFP4:
 		return mxfp4;
+	case HEARTH_TYPE_Q4_0_R8:
+		return q4_0_r8;
+	case HEARTH_TYPE_Q8_0_R8:
+		return q8_0_r8;
 	}
 	return hk_k_rows8_avx2(type);
 }
@@ -139,7 +145,7 @@ static void store(const struct hk_matmul *m, const __m256 *acc, uint32_t o, uint
 static void last_rows(const struct hk_matmul *m, uint32_t o, uint32_t n, hk_rows8_fn fn,
 		      __m256 *acc)
 {
-	struct rows8 w = { m->weights + o * m->row_bytes, m->row_bytes };
+	struct rows8 w = { m->weights + o * m->row_bytes, m->row_bytes, false };
 
 	if (o >= ROWS - n) {
 		w.p -= (ROWS - n) * m->row_bytes;
@@ -172,7 +178,7 @@ static const uint8_t *warm_pages(const uint8_t *warm, const uint8_t *at, const u
 void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
 	const uint8_t *end = m->weights + last * m->row_bytes, *warm;
-	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes };
+	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes, false };
 	__m256 acc[HK_MATMUL_ROWS];
 	hk_rows8_fn fn;
 	hk_row1_fn one;

@@ -19,10 +19,14 @@
 
 #define ROWS	8
 
-/* Eight rows of weights, @stride bytes apart. */
+/*
+ * Eight rows of weights, @stride bytes apart, or @packed: side by side, see r8.h.
+ * That is constant in every loop over blocks.
+ */
 struct rows8 {
 	const uint8_t *p;
 	uint64_t stride;
+	bool packed;
 };
 
 /* 32 elements of eight rows: group g holds elements 4g to 4g + 3. */
@@ -45,11 +49,26 @@ struct units {
 	bool small;
 };
 
-/* 16 bytes of each row to four groups. */
+/* To the next block of @bytes. */
+HK_INLINE void next_block(struct rows8 *w, const int bytes)
+{
+	w->p += w->packed ? ROWS * bytes : bytes;
+}
+
+/*
+ * 16 bytes of each row to four groups. Where rows are packed they are that already,
+ * and @at counts the fields in their order there.
+ */
 HK_INLINE void turn(const struct rows8 *w, uint64_t at, __m256i group[4])
 {
 	__m256i r[4], a, b, c, d;
 
+	if (w->packed) {
+		HK_UNROLL
+		for (int i = 0; i < 4; i++)
+			group[i] = _mm256_loadu_si256((const __m256i *)(w->p + ROWS * at) + i);
+		return;
+	}
 	HK_UNROLL
 	for (int i = 0; i < 4; i++) {
 		const uint8_t *lo = w->p + i * w->stride + at;
@@ -102,9 +121,12 @@ HK_INLINE void turn_bytes(struct turned *t, const struct rows8 *w, uint64_t at)
 /* Two bytes of each row; straight into a register, for a store could not forward. */
 HK_INLINE __m128i load_u16(const struct rows8 *w, uint64_t at)
 {
-	__m128i v = _mm_loadu_si16(w->p + at);
+	__m128i v;
 	uint16_t x;
 
+	if (w->packed)
+		return _mm_loadu_si128((const __m128i *)(w->p + ROWS * at));
+	v = _mm_loadu_si16(w->p + at);
 #define LANE(i) do {								\
 		memcpy(&x, w->p + (i) * w->stride + at, sizeof(x));		\
 		v = _mm_insert_epi16(v, x, i);					\

@@ -162,17 +162,17 @@ HK_INLINE void k_unit(struct turned *t, const struct turned *raw, const struct t
 }
 
 HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
-		      const bool fifth)
+		      const bool fifth, const bool packed)
 {
 	const struct k_units how = { 32, true, fifth ? K_UNSIGNED_8 : K_UNSIGNED_16 };
 	const int bytes = fifth ? 176 : 144;
 	__m256i dot[HK_MATMUL_ROWS];
+	struct rows8 at = { w->p, w->stride, packed };
 	struct turned raw, high, t;
-	struct rows8 at = *w;
 	struct k_scales s;
 
 	k_begin(m, dot);
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, at.p += bytes) {
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, next_block(&at, bytes)) {
 		prefetch_next(w, b, bytes);
 		load_q45_scales(&s, &at);
 		if (fifth)
@@ -188,8 +188,10 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *
 	}
 }
 
-ROWS8(q4_k, k_rows, false)
-ROWS8(q5_k, k_rows, true)
+ROWS8(q4_k, k_rows, false, false)
+ROWS8(q5_k, k_rows, true, false)
+ROWS8(q4_k_r8, k_rows, false, true)
+ROWS8(q5_k_r8, k_rows, true, true)
 
 static const struct k_units q6_units = { 16, false, K_SIGNED };
 
@@ -197,11 +199,12 @@ static const struct k_units q6_units = { 16, false, K_SIGNED };
 HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, __m256i *dot,
 		       const struct k_scales *s, uint64_t b)
 {
+	const struct q6_fields f = q6_fields(w->packed);
 	struct turned raw[2], high, t;
 
-	turn_bytes(&raw[0], w, n * 64);
-	turn_bytes(&raw[1], w, n * 64 + 32);
-	turn_bytes(&high, w, 128 + n * 32);
+	turn_bytes(&raw[0], w, f.low + n * 64);
+	turn_bytes(&raw[1], w, f.low + n * 64 + 32);
+	turn_bytes(&high, w, f.high + n * 32);
 	HK_UNROLL
 	for (int j = 0; j < 4; j++) {
 		HK_UNROLL
@@ -218,23 +221,25 @@ HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, 
 
 HK_INLINE void load_q6_scales(struct k_scales *s, const struct rows8 *w)
 {
+	const struct q6_fields f = q6_fields(w->packed);
 	__m256i group[4];
 
-	turn(w, 192, group);
+	turn(w, f.scales, group);
 	HK_UNROLL
 	for (int u = 0; u < 16; u++)
 		s->sc[u] = byte_twice(group[u / 4], u % 4);
-	s->d = load_f16(w, 208);
+	s->d = load_f16(w, f.d);
 }
 
-HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)
+HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
+		       const bool packed)
 {
+	struct rows8 at = { w->p, w->stride, packed };
 	__m256i dot[HK_MATMUL_ROWS];
-	struct rows8 at = *w;
 	struct k_scales s;
 
 	k_begin(m, dot);
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, at.p += 210) {
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, next_block(&at, 210)) {
 		prefetch_next(w, b, 210);
 		load_q6_scales(&s, &at);
 		q6_half(m, &at, 0, dot, &s, HK_ACT_BLOCKS * b);
@@ -243,7 +248,8 @@ HK_INLINE void q6_rows(const struct hk_matmul *m, const struct rows8 *w, __m256 
 	}
 }
 
-ROWS8(q6_k, q6_rows)
+ROWS8(q6_k, q6_rows, false)
+ROWS8(q6_k_r8, q6_rows, true)
 
 /* Two int16 of each row */
 HK_INLINE __m256i gather(const struct hk_qblock row[ROWS], size_t from, int i, int j)
@@ -283,7 +289,7 @@ HK_INLINE void panel_rows(const struct hk_matmul *m, const struct rows8 *w, __m2
 {
 	const struct hk_type *type = hk_type(m->type);
 	struct hk_qblock row[ROWS];
-	struct rows8 at = *w, q = { (const uint8_t *)row[0].q, sizeof(row[0]) };
+	struct rows8 at = *w, q = { (const uint8_t *)row[0].q, sizeof(row[0]), false };
 	__m256i dot[HK_MATMUL_ROWS];
 	struct k_scales s;
 	struct turned t;
@@ -318,6 +324,12 @@ hk_rows8_fn hk_k_rows8_avx2(unsigned int type)
 		return q2_k;
 	case HEARTH_TYPE_Q3_K:
 		return q3_k;
+	case HEARTH_TYPE_Q4_K_R8:
+		return q4_k_r8;
+	case HEARTH_TYPE_Q5_K_R8:
+		return q5_k_r8;
+	case HEARTH_TYPE_Q6_K_R8:
+		return q6_k_r8;
 	default:
 		return iq4_xs;
 	}

@@ -107,9 +107,9 @@ HK_INLINE void two_units(struct pairs *sum, const struct rows8 *w, const int8_t 
 HK_INLINE __m256 row_k(const struct hk_matmul *m, const struct rows8 *w, const bool fifth)
 {
 	const int bytes = fifth ? 176 : 144;
+	struct rows8 row = { w->p, w->stride, false };
 	const struct hk_act act = m->act;
 	__m256 acc = _mm256_setzero_ps();
-	struct rows8 row = *w;
 	struct pairs sum;
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, row.p += bytes) {

@@ -8,8 +8,9 @@
 
 #include <stdint.h>
 
-/* Rows of a group. */
+/* Rows of a group; bytes of a block at most. */
 #define HK_R8_ROWS	8
+#define HK_R8_MAX_BYTES	210
 
 /**
  * struct hk_r8_field - a part of a block, @count units of @unit bytes from @at on

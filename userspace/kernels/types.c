@@ -44,8 +44,13 @@ bool hk_type_is_weights(unsigned int type)
 {
 	const struct hk_type *t = hk_type(type);
 
-	return t && !t->r8 && (t->unit || type == HEARTH_TYPE_F32 || type == HEARTH_TYPE_F16 ||
+	return t && (t->unit || type == HEARTH_TYPE_F32 || type == HEARTH_TYPE_F16 ||
 		     type == HEARTH_TYPE_BF16);
+}
+
+bool hk_type_has_rows(unsigned int type)
+{
+	return hk_type_is_weights(type) && !hk_type(type)->r8;
 }
 
 uint64_t hk_row_bytes(unsigned int type, uint64_t n)

@@ -38,10 +38,16 @@ struct hk_qblock {
 /* NULL if the number is no type. */
 const struct hk_type *hk_type(unsigned int type);
 
-/* A type that MATMUL and GET_ROWS read: F32, F16, BF16, blocks. */
+/* A type that MATMUL reads: F32, F16, BF16, blocks. */
 bool hk_type_is_weights(unsigned int type);
 
-/* Bytes of a row of @n elements; 0 if @n is no multiple of the block. */
+/* One whose rows lie by themselves: GET_ROWS reads it too. */
+bool hk_type_has_rows(unsigned int type);
+
+/*
+ * Bytes of a row of @n elements, in rows of eight its share of them; 0 if @n is no
+ * multiple of the block.
+ */
 uint64_t hk_row_bytes(unsigned int type, uint64_t n);
 
 #endif /* HEARTH_KERNELS_TYPES_H */

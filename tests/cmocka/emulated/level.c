@@ -6,10 +6,10 @@
 #include "kernels/float.h"
 
 void hk_matmul_emulated(const struct hk_matmul *m, uint32_t first, uint32_t last);
-void hk_matmul_dense_emulated(const struct hk_matmul *m, uint32_t first, uint32_t last);
+void hk_matmul_plain_emulated(const struct hk_matmul *m, uint32_t first, uint32_t last);
 const struct hk_isa *emulated_isa_list(unsigned int i);
 
-void hk_matmul_dense_emulated(const struct hk_matmul *m, uint32_t first, uint32_t last)
+void hk_matmul_plain_emulated(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
 	hk_float_plain.matmul(m, first, last);
 }
