@@ -19,6 +19,7 @@
 
 #include "kernels/decode.h"
 #include "kernels/exec.h"
+#include "kernels/r8.h"
 #include "tools/machine.h"
 #include "tools/tool.h"
 
@@ -40,6 +41,8 @@ static const unsigned int types[] = {
 	HEARTH_TYPE_Q4_1, HEARTH_TYPE_Q5_0, HEARTH_TYPE_Q5_1, HEARTH_TYPE_Q8_0,
 	HEARTH_TYPE_Q2_K, HEARTH_TYPE_Q3_K, HEARTH_TYPE_Q4_K, HEARTH_TYPE_Q5_K,
 	HEARTH_TYPE_Q6_K, HEARTH_TYPE_IQ4_NL, HEARTH_TYPE_IQ4_XS, HEARTH_TYPE_MXFP4,
+	HEARTH_TYPE_Q4_0_R8, HEARTH_TYPE_Q8_0_R8, HEARTH_TYPE_Q4_K_R8, HEARTH_TYPE_Q5_K_R8,
+	HEARTH_TYPE_Q6_K_R8,
 };
 
 double now_seconds(void)
@@ -105,17 +108,31 @@ static void fill_block(uint8_t *p, unsigned int type, uint32_t *random)
 		memcpy(p + scale_at(type) + 2, &d, sizeof(d));
 }
 
+/* A column of rows of eight */
+static void fill_column(uint8_t *p, unsigned int type, uint32_t *random)
+{
+	uint8_t block[HK_R8_MAX_BYTES];
+
+	for (unsigned int row = 0; row < HK_R8_ROWS; row++) {
+		fill_block(block, hk_type(type)->r8, random);
+		hk_r8_pack(type, p, row, block);
+	}
+}
+
 /* Some random blocks, over and over. */
 static void fill(uint8_t *p, uint64_t bytes, unsigned int type)
 {
-	uint64_t block = hk_type(type)->bytes, some = 4096 * block;
+	const bool r8 = hk_type(type)->r8;
+	uint64_t block = hk_type(type)->bytes * (r8 ? HK_R8_ROWS : 1), some = 4096 * block;
 	uint32_t random = 1;
 
 	for (uint64_t at = 0; at < bytes; at += block) {
-		if (at < some)
-			fill_block(p + at, type, &random);
-		else
+		if (at >= some)
 			memcpy(p + at, p + at % some, block);
+		else if (r8)
+			fill_column(p + at, type, &random);
+		else
+			fill_block(p + at, type, &random);
 	}
 }
 
@@ -174,7 +191,7 @@ static int one_type(const struct options *o, const struct machine *l, struct hk_
 		    unsigned int type)
 {
 	uint64_t row = hk_row_bytes(type, o->in_n);
-	uint64_t out_n = o->out_n ? o->out_n : ((uint64_t)o->mib << 20) / row;
+	uint64_t out_n = o->out_n ? o->out_n : ((uint64_t)o->mib << 20) / row / 8 * 8;
 	uint64_t src, dst;
 	struct arena a = { .space.ops = &ops };
 	struct hearth_cmd_matmul c = {

@@ -181,13 +181,15 @@ void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
 	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes, false };
 	__m256 acc[HK_MATMUL_ROWS];
 	hk_rows8_fn fn;
-	hk_row1_fn one;
+	hk_row1_fn one = NULL;
 
 	if (!hk_type(m->type)->unit) {
 		hk_matmul_dense_avx2(m, first, last);
 		return;
 	}
-	one = m->rows == 1 ? hk_matvec_avx2(m->type) : NULL;
+	if (m->rows == 1)
+		one = hk_type(m->type)->r8 ? hk_matvec_r8_avx2(m->type) :
+					     hk_matvec_avx2(m->type);
 	fn = choose(m->type);
 	for (warm = w.p; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
 		warm = warm_pages(warm, w.p, end);

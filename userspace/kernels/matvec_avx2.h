@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * MATMUL of block types for one row of input. Weights stream by and are used
+ * MATMUL of block types in rows for one row of input. Weights stream by and are used
  * once, so nothing is turned: a register holds 16 elements of two rows, row i
  * below and row i + 4 above, and products are summed towards lane i.
  */
@@ -164,5 +164,6 @@ typedef __m256 (*hk_row1_fn)(const struct hk_matmul *m, const struct rows8 *w);
 
 hk_row1_fn hk_matvec_avx2(unsigned int type);
 hk_row1_fn hk_matvec_k_avx2(unsigned int type);
+hk_row1_fn hk_matvec_r8_avx2(unsigned int type);
 
 #endif /* HEARTH_KERNELS_MATVEC_AVX2_H */

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One row of input and weights in rows of eight: a register that is loaded has four
+ * neighbours of each row, and meets four broadcast activations. Nothing is moved
+ * across lanes, and a tile is one stream.
+ */
+#include "kernels/k_avx2.h"
+#include "kernels/matvec_avx2.h"
+
+/* Four bytes of each row; one load for all that is in it. */
+HK_INLINE __m256i load8(const uint8_t *p)
+{
+	__m256i v = _mm256_loadu_si256((const __m256i *)p);
+
+	IN_ORDER(v);
+	return v;
+}
+
+HK_INLINE __m256 load_halves(const uint8_t *p)
+{
+	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+/* int16 sums of 32 products that are below 16 * 128: they fit. */
+HK_INLINE __m256i dot_nibbles(const uint8_t *w, const int8_t *x)
+{
+	__m256i low = _mm256_setzero_si256(), high = low;
+
+	HK_UNROLL
+	for (int i = 0; i < 4; i++) {
+		__m256i v = load8(w + 32 * i);
+		__m256i a = _mm256_maddubs_epi16(low_nibble(v), four(x, i));
+		__m256i b = _mm256_maddubs_epi16(high_nibble(v), four(x, i + 4));
+
+		low = i ? _mm256_add_epi16(low, a) : a;
+		high = i ? _mm256_add_epi16(high, b) : b;
+		IN_ORDER(low);
+		IN_ORDER(high);
+	}
+	return _mm256_madd_epi16(_mm256_add_epi16(low, high), _mm256_set1_epi16(1));
+}
+
+HK_INLINE __m256i dot_bytes(const uint8_t *w, const int8_t *x)
+{
+	__m256i sum = _mm256_setzero_si256();
+
+	HK_UNROLL
+	for (int i = 0; i < 8; i++)
+		sum = _mm256_add_epi32(sum, pairs_signed(load8(w + 32 * i), four(x, i)));
+	return sum;
+}
+
+HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w, const bool q4)
+{
+	const char *act_d = (const char *)m->act.d, *act_total = (const char *)m->act.total;
+	const uint64_t end = m->in_n / HK_ACT_BLOCK * sizeof(float);
+	const int bytes = ROWS * (q4 ? 18 : 34);
+	const int8_t *q = m->act.q;
+	__m256 acc = _mm256_setzero_ps();
+	const uint8_t *p = w->p;
+
+	for (uint64_t k = 0; k < end; k += sizeof(float), p += bytes) {
+		__m256i dot = q4 ? dot_nibbles(p + 16, q + 8 * k) : dot_bytes(p + 16, q + 8 * k);
+		__m256 total = _mm256_broadcast_ss((const float *)(act_total + k));
+		__m256 dx = _mm256_broadcast_ss((const float *)(act_d + k));
+
+		acc = add_unit(acc, load_halves(p), dx, unbias(dot, total, q4 ? 8 : 0));
+		prefetch(p, bytes);
+		__asm__("" : "+r"(k));
+	}
+	return acc;
+}
+
+static __m256 q4_0(const struct hk_matmul *m, const struct rows8 *w)
+{
+	return row_32(m, w, true);
+}
+
+static __m256 q8_0(const struct hk_matmul *m, const struct rows8 *w)
+{
+	return row_32(m, w, false);
+}
+
+/* Adds the sums @a of unit @u, and @b of the next one, times their scales. */
+HK_INLINE __m256i add_units(__m256i sum, __m256i a, __m256i b, const __m256i sc[2], const int u)
+{
+	a = _mm256_madd_epi16(a, two_bytes(sc[u / 4], u % 4, u % 4));
+	b = _mm256_madd_epi16(b, two_bytes(sc[u / 4], u % 4 + 1, u % 4 + 1));
+	sum = _mm256_add_epi32(sum, _mm256_add_epi32(a, b));
+	IN_ORDER(sum);
+	return sum;
+}
+
+/* Groups @first to @first + @n - 1 of units @u and @u + 1: the nibbles of @w. */
+HK_INLINE void two_units(__m256i to[2], const uint8_t *w, const uint8_t *high, const int8_t *x,
+			 const int u, const int first, const int n)
+{
+	HK_UNROLL
+	for (int i = first; i < first + n; i++) {
+		__m256i v = load8(w + 32 * i), low = low_nibble(v), up = high_nibble(v);
+
+		if (high) {
+			__m256i bits = load8(high + 32 * i);
+
+			low = _mm256_or_si256(low, high_bits(bits, u, 1));
+			up = _mm256_or_si256(up, high_bits(bits, u + 1, 1));
+		}
+		low = _mm256_maddubs_epi16(low, four(x, i));
+		up = _mm256_maddubs_epi16(up, four(x + HK_ACT_BLOCK, i));
+		to[0] = i > first ? _mm256_add_epi16(to[0], low) : low;
+		to[1] = i > first ? _mm256_add_epi16(to[1], up) : up;
+		IN_ORDER(to[0]);
+		IN_ORDER(to[1]);
+	}
+}
+
+/* The products of a block: of 4 bits 16 fit int16, of 5 bits 8 do. */
+HK_INLINE __m256i dot_k(const uint8_t *w, const int8_t *x, const __m256i sc[2], const bool fifth)
+{
+	const uint8_t *high = fifth ? w + ROWS * 16 : NULL;
+	__m256i sum = _mm256_setzero_si256(), part[2];
+
+	w += ROWS * (fifth ? 48 : 16);
+	HK_UNROLL
+	for (int u = 0; u < 8; u += 2, w += ROWS * 32, x += 2 * HK_ACT_BLOCK) {
+		two_units(part, w, high, x, u, 0, fifth ? 4 : 8);
+		sum = add_units(sum, part[0], part[1], sc, u);
+		prefetch(w, ROWS * 32);
+		if (!fifth)
+			continue;
+		two_units(part, w, high, x, u, 4, 4);
+		sum = add_units(sum, part[0], part[1], sc, u);
+	}
+	return sum;
+}
+
+HK_INLINE __m256 row_k(const struct hk_matmul *m, const struct rows8 *w, const bool fifth)
+{
+	struct rows8 at = { w->p, w->stride, true };
+	const int bytes = fifth ? 176 : 144;
+	const struct hk_act act = m->act;
+	__m256 acc = _mm256_setzero_ps();
+
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, next_block(&at, bytes)) {
+		__m256 dx = _mm256_broadcast_ss(act.d + b), d, minus;
+		__m256i to[4], mn[4], mins, dot;
+
+		load_q45_bytes(to, &d, &minus, &at);
+		prefetch(at.p, ROWS * (fifth ? 48 : 16));
+		spread_minima(mn, to + 2);
+		mins = minima(mn, act.sum32 + 8 * b, 8);
+		dot = dot_k(at.p, act.q + HK_ACT_SUPER * b, to, fifth);
+		acc = add_unit(acc, d, dx, _mm256_cvtepi32_ps(dot));
+		acc = add_unit(acc, minus, dx, _mm256_cvtepi32_ps(mins));
+	}
+	return acc;
+}
+
+static __m256 q4_k(const struct hk_matmul *m, const struct rows8 *w)
+{
+	return row_k(m, w, false);
+}
+
+static __m256 q5_k(const struct hk_matmul *m, const struct rows8 *w)
+{
+	return row_k(m, w, true);
+}
+
+/*
+ * 32 @j + 4 @i and three more elements of a half, of which @low are 64 bytes of nibbles
+ * and @high the bits above them; 32 too large.
+ */
+HK_INLINE __m256i q6_group(const __m256i low[2], __m256i high, const int8_t *x, const int j)
+{
+	__m256i v = j < 2 ? low_nibble(low[j]) : high_nibble(low[j - 2]);
+
+	v = _mm256_or_si256(v, high_bits(high, 2 * j, 2));
+	return _mm256_maddubs_epi16(v, four(x, 8 * j));
+}
+
+/* Half @n's four units that are their 32 elements' first ones, or, if @h, their second. */
+HK_INLINE __m256i q6_units(const uint8_t *column, const int8_t *x, const __m256i sc[4],
+			   const int n, const int h)
+{
+	const struct q6_fields f = q6_fields(true);
+	const uint8_t *p = column + ROWS * (f.low + 64 * n + 16 * h);
+	const uint8_t *bits = column + ROWS * (f.high + 32 * n + 16 * h);
+	__m256i sum = _mm256_setzero_si256();
+
+	x += 128 * n + 16 * h;
+	/* Four products fit int16: two groups. */
+	HK_UNROLL
+	for (int i = 0; i < 4; i += 2) {
+		const __m256i a[2] = { load8(p + 32 * i), load8(p + 32 * i + 256) };
+		const __m256i b[2] = { load8(p + 32 * i + 32), load8(p + 32 * i + 288) };
+		const __m256i c = load8(bits + 32 * i), d = load8(bits + 32 * i + 32);
+
+		HK_UNROLL
+		for (int j = 0; j < 4; j++) {
+			__m256i v = _mm256_add_epi16(q6_group(a, c, x + 4 * i, j),
+						     q6_group(b, d, x + 4 * i + 4, j));
+
+			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, sc[j]));
+			IN_ORDER(sum);
+		}
+	}
+	return sum;
+}
+
+/* Half @n of a block; @bias gets its scales times sums of activations. */
+HK_INLINE __m256i q6_half(const uint8_t *column, const int8_t *x, const int16_t *sum16,
+			  __m256i *bias, const int n)
+{
+	const uint8_t *scales = column + ROWS * (q6_fields(true).scales + 8 * n);
+	__m256i sc[2][4], sum;
+
+	HK_UNROLL
+	for (int u = 0; u < 8; u++)
+		sc[u % 2][u / 2] = byte_twice(load8(scales + u / 4 * 32), u % 4);
+	HK_UNROLL
+	for (int j = 0; j < 4; j++) {
+		__m256i both = _mm256_blend_epi16(sc[0][j], sc[1][j], 0xaa);
+
+		*bias = _mm256_add_epi32(*bias, _mm256_madd_epi16(both, four(sum16, 4 * n + j)));
+	}
+	prefetch(column + 832 * n, 448);
+	sum = q6_units(column, x, sc[0], n, 0);
+	prefetch(column + 832 * n + 448, n ? 400 : 384);
+	return _mm256_add_epi32(sum, q6_units(column, x, sc[1], n, 1));
+}
+
+HK_INLINE __m256i dot_q6(const uint8_t *column, const int8_t *x, const int16_t *sum16)
+{
+	__m256i bias = _mm256_setzero_si256();
+	__m256i sum = q6_half(column, x, sum16, &bias, 0);
+
+	sum = _mm256_add_epi32(sum, q6_half(column, x, sum16, &bias, 1));
+	return _mm256_sub_epi32(sum, _mm256_slli_epi32(bias, 5));
+}
+
+static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
+{
+	const struct hk_act act = m->act;
+	__m256 acc = _mm256_setzero_ps();
+	const uint8_t *p = w->p;
+
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, p += ROWS * 210) {
+		__m256i dot = dot_q6(p, act.q + HK_ACT_SUPER * b, act.sum16 + 16 * b);
+
+		acc = add_unit(acc, load_halves(p), _mm256_broadcast_ss(act.d + b),
+			       _mm256_cvtepi32_ps(dot));
+	}
+	return acc;
+}
+
+hk_row1_fn hk_matvec_r8_avx2(unsigned int type)
+{
+	switch (type) {
+	case HEARTH_TYPE_Q4_0_R8:
+		return q4_0;
+	case HEARTH_TYPE_Q8_0_R8:
+		return q8_0;
+	case HEARTH_TYPE_Q4_K_R8:
+		return q4_k;
+	case HEARTH_TYPE_Q5_K_R8:
+		return q5_k;
+	default:
+		return q6_k;
+	}
+}
