@@ -45,8 +45,10 @@ HK_INLINE __m256i dot_bytes(const uint8_t *w, const int8_t *x)
 	__m256i sum = _mm256_setzero_si256();
 
 	HK_UNROLL
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 8; i++) {
 		sum = _mm256_add_epi32(sum, pairs_signed(load8(w + 32 * i), four(x, i)));
+		IN_ORDER(sum);
+	}
 	return sum;
 }
 
@@ -91,7 +93,10 @@ HK_INLINE __m256i add_units(__m256i sum, __m256i a, __m256i b, const __m256i sc[
 	return sum;
 }
 
-/* Groups @first to @first + @n - 1 of units @u and @u + 1: the nibbles of @w. */
+/*
+ * Groups of four elements, @first to @first + @n - 1, of the units @u and @u + 1, which
+ * are the nibbles of @w. A prefetch with each two: a few at once keep loads waiting.
+ */
 HK_INLINE void two_units(__m256i to[2], const uint8_t *w, const uint8_t *high, const int8_t *x,
 			 const int u, const int first, const int n)
 {
@@ -111,25 +116,31 @@ HK_INLINE void two_units(__m256i to[2], const uint8_t *w, const uint8_t *high, c
 		to[1] = i > first ? _mm256_add_epi16(to[1], up) : up;
 		IN_ORDER(to[0]);
 		IN_ORDER(to[1]);
+		if (i % 2)
+			prefetch(w + 32 * i - 32, 1);
 	}
 }
 
 /* The products of a block: of 4 bits 16 fit int16, of 5 bits 8 do. */
-HK_INLINE __m256i dot_k(const uint8_t *w, const int8_t *x, const __m256i sc[2], const bool fifth)
+HK_INLINE __m256i dot_k(const uint8_t *column, const int8_t *x, const __m256i sc[2],
+			const bool fifth)
 {
-	const uint8_t *high = fifth ? w + ROWS * 16 : NULL;
+	const uint8_t *high = fifth ? column + ROWS * 16 : NULL;
+	const uint8_t *w = column + ROWS * (fifth ? 48 : 16);
 	__m256i sum = _mm256_setzero_si256(), part[2];
 
-	w += ROWS * (fifth ? 48 : 16);
 	HK_UNROLL
 	for (int u = 0; u < 8; u += 2, w += ROWS * 32, x += 2 * HK_ACT_BLOCK) {
 		two_units(part, w, high, x, u, 0, fifth ? 4 : 8);
 		sum = add_units(sum, part[0], part[1], sc, u);
-		prefetch(w, ROWS * 32);
+		if (fifth || u < 4)
+			prefetch(column + 32 * u, 1);
 		if (!fifth)
 			continue;
 		two_units(part, w, high, x, u, 4, 4);
 		sum = add_units(sum, part[0], part[1], sc, u);
+		if (u < 4)
+			prefetch(column + 256 + 32 * u, 1);
 	}
 	return sum;
 }
@@ -146,7 +157,6 @@ HK_INLINE __m256 row_k(const struct hk_matmul *m, const struct rows8 *w, const b
 		__m256i to[4], mn[4], mins, dot;
 
 		load_q45_bytes(to, &d, &minus, &at);
-		prefetch(at.p, ROWS * (fifth ? 48 : 16));
 		spread_minima(mn, to + 2);
 		mins = minima(mn, act.sum32 + 8 * b, 8);
 		dot = dot_k(at.p, act.q + HK_ACT_SUPER * b, to, fifth);
@@ -200,6 +210,8 @@ HK_INLINE __m256i q6_units(const uint8_t *column, const int8_t *x, const __m256i
 			__m256i v = _mm256_add_epi16(q6_group(a, c, x + 4 * i, j),
 						     q6_group(b, d, x + 4 * i + 4, j));
 
+			if (j < 3)
+				prefetch(column + 768 * n + 384 * h + 96 * i + 64 * j, 1);
 			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, sc[j]));
 			IN_ORDER(sum);
 		}
@@ -223,9 +235,8 @@ HK_INLINE __m256i q6_half(const uint8_t *column, const int8_t *x, const int16_t 
 
 		*bias = _mm256_add_epi32(*bias, _mm256_madd_epi16(both, four(sum16, 4 * n + j)));
 	}
-	prefetch(column + 832 * n, 448);
+	prefetch(column + 1536 + 64 * n, n ? 128 : 64);
 	sum = q6_units(column, x, sc[0], n, 0);
-	prefetch(column + 832 * n + 448, n ? 400 : 384);
 	return _mm256_add_epi32(sum, q6_units(column, x, sc[1], n, 1));
 }
 
