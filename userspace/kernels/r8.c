@@ -8,6 +8,7 @@
 
 static const struct hk_r8_field q4_0[] = { { 0, 2, 1 }, { 2, 4, 4 }, { 0 } };
 static const struct hk_r8_field q8_0[] = { { 0, 2, 1 }, { 2, 4, 8 }, { 0 } };
+
 /* d, dmin, scales, qh, qs */
 static const struct hk_r8_field q4_k[] = {
 	{ 0, 2, 1 }, { 2, 2, 1 }, { 4, 4, 3 }, { 16, 4, 32 }, { 0 }
@@ -15,6 +16,7 @@ static const struct hk_r8_field q4_k[] = {
 static const struct hk_r8_field q5_k[] = {
 	{ 0, 2, 1 }, { 2, 2, 1 }, { 4, 4, 3 }, { 16, 4, 8 }, { 48, 4, 32 }, { 0 }
 };
+
 /* d, scales, ql, qh */
 static const struct hk_r8_field q6_k[] = {
 	{ 208, 2, 1 }, { 192, 4, 4 }, { 0, 4, 32 }, { 128, 4, 16 }, { 0 }

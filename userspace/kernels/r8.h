@@ -13,10 +13,15 @@
 #define HK_R8_MAX_BYTES	210
 
 /**
- * struct hk_r8_field - a part of a block, @count units of @unit bytes from @at on
+ * struct hk_r8_field - a part of a block
  */
 struct hk_r8_field {
-	uint8_t at, unit, count;
+	/** @at: Where it begins in a block of a row. */
+	uint8_t at;
+	/** @unit: Bytes of which eight rows take turns. */
+	uint8_t unit;
+	/** @count: How many units it has. */
+	uint8_t count;
 };
 
 /* The type in rows of eight whose blocks are of @type; 0: there is none. */
