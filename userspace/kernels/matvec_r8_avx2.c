@@ -7,12 +7,22 @@
 #include "kernels/k_avx2.h"
 #include "kernels/matvec_avx2.h"
 
+/*
+ * Loads and prefetches stay in the order in which they are written: each line is fetched
+ * with a step of its own, for a few prefetches at once keep loads waiting, and what has
+ * been loaded is not kept in memory for later.
+ */
+HK_INLINE void fetch(const uint8_t *p)
+{
+	__asm__ volatile("prefetcht1 %0" : : "m"(p[AHEAD]));
+}
+
 /* Four bytes of each row; one load for all that is in it. */
 HK_INLINE __m256i load8(const uint8_t *p)
 {
 	__m256i v = _mm256_loadu_si256((const __m256i *)p);
 
-	IN_ORDER(v);
+	__asm__ volatile("" : "+x"(v));
 	return v;
 }
 
@@ -67,7 +77,9 @@ HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w, const 
 		__m256 dx = _mm256_broadcast_ss((const float *)(act_d + k));
 
 		acc = add_unit(acc, load_halves(p), dx, unbias(dot, total, q4 ? 8 : 0));
-		prefetch(p, bytes);
+		HK_UNROLL
+		for (int at = 0; at < bytes; at += 64)
+			fetch(p + at);
 		__asm__("" : "+r"(k));
 	}
 	return acc;
@@ -83,64 +95,112 @@ static __m256 q8_0(const struct hk_matmul *m, const struct rows8 *w)
 	return row_32(m, w, false);
 }
 
-/* Adds the sums @a of unit @u, and @b of the next one, times their scales. */
-HK_INLINE __m256i add_units(__m256i sum, __m256i a, __m256i b, const __m256i sc[2], const int u)
+/* Adds the sums of the @n units from @u on times their scales. */
+HK_INLINE __m256i add_units(__m256i sum, const __m256i unit[], const __m256i sc[2], const int u,
+			    const int n)
 {
-	a = _mm256_madd_epi16(a, two_bytes(sc[u / 4], u % 4, u % 4));
-	b = _mm256_madd_epi16(b, two_bytes(sc[u / 4], u % 4 + 1, u % 4 + 1));
-	sum = _mm256_add_epi32(sum, _mm256_add_epi32(a, b));
-	IN_ORDER(sum);
+	HK_UNROLL
+	for (int i = u; i < u + n; i++) {
+		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(unit[i - u], two_bytes(
+			sc[i / 4], i % 4, i % 4)));
+		IN_ORDER(sum);
+	}
 	return sum;
 }
 
-/*
- * Groups of four elements, @first to @first + @n - 1, of the units @u and @u + 1, which
- * are the nibbles of @w. A prefetch with each two: a few at once keep loads waiting.
- */
-HK_INLINE void two_units(__m256i to[2], const uint8_t *w, const uint8_t *high, const int8_t *x,
-			 const int u, const int first, const int n)
+/* Adds products to a sum in int16, or is the @first of it. */
+HK_INLINE void add16(__m256i *sum, __m256i w, __m256i x, const bool first)
 {
+	w = _mm256_maddubs_epi16(w, x);
+	*sum = first ? w : _mm256_add_epi16(*sum, w);
+	IN_ORDER(*sum);
+}
+
+/* Units @u and @u + 1 of Q4_K, nibbles of the same bytes: 16 products fit int16. */
+HK_INLINE void two_units(__m256i to[2], const uint8_t *column, const int8_t *x, const int u)
+{
+	const uint8_t *w = column + ROWS * (16 + 16 * u);
+
+	x += HK_ACT_BLOCK * u;
 	HK_UNROLL
-	for (int i = first; i < first + n; i++) {
-		__m256i v = load8(w + 32 * i), low = low_nibble(v), up = high_nibble(v);
+	for (int i = 0; i < 8; i++) {
+		__m256i v = load8(w + 32 * i);
 
-		if (high) {
-			__m256i bits = load8(high + 32 * i);
-
-			low = _mm256_or_si256(low, high_bits(bits, u, 1));
-			up = _mm256_or_si256(up, high_bits(bits, u + 1, 1));
-		}
-		low = _mm256_maddubs_epi16(low, four(x, i));
-		up = _mm256_maddubs_epi16(up, four(x + HK_ACT_BLOCK, i));
-		to[0] = i > first ? _mm256_add_epi16(to[0], low) : low;
-		to[1] = i > first ? _mm256_add_epi16(to[1], up) : up;
-		IN_ORDER(to[0]);
-		IN_ORDER(to[1]);
+		add16(&to[0], low_nibble(v), four(x, i), !i);
+		add16(&to[1], high_nibble(v), four(x + HK_ACT_BLOCK, i), !i);
 		if (i % 2)
-			prefetch(w + 32 * i - 32, 1);
+			fetch(w + 32 * i - 32);
 	}
 }
 
-/* The products of a block: of 4 bits 16 fit int16, of 5 bits 8 do. */
-HK_INLINE __m256i dot_k(const uint8_t *column, const int8_t *x, const __m256i sc[2],
-			const bool fifth)
+HK_INLINE __m256i dot_q4(const uint8_t *column, const int8_t *x, const __m256i sc[2])
 {
-	const uint8_t *high = fifth ? column + ROWS * 16 : NULL;
-	const uint8_t *w = column + ROWS * (fifth ? 48 : 16);
-	__m256i sum = _mm256_setzero_si256(), part[2];
+	__m256i sum = _mm256_setzero_si256(), unit[2];
 
 	HK_UNROLL
-	for (int u = 0; u < 8; u += 2, w += ROWS * 32, x += 2 * HK_ACT_BLOCK) {
-		two_units(part, w, high, x, u, 0, fifth ? 4 : 8);
-		sum = add_units(sum, part[0], part[1], sc, u);
-		if (fifth || u < 4)
-			prefetch(column + 32 * u, 1);
-		if (!fifth)
-			continue;
-		two_units(part, w, high, x, u, 4, 4);
-		sum = add_units(sum, part[0], part[1], sc, u);
+	for (int u = 0; u < 8; u += 2) {
+		two_units(unit, column, x, u);
+		sum = add_units(sum, unit, sc, u, 2);
 		if (u < 4)
-			prefetch(column + 256 + 32 * u, 1);
+			fetch(column + 32 * u);
+	}
+	return sum;
+}
+
+/* 16 where bit @n of a byte below 16 is set: less work than to shift and to mask. */
+HK_INLINE __m256i sixteen_if(__m256i nibbles, const int n)
+{
+#define IF(i)	((i) >> n & 1 ? 16 : 0)
+	const __m256i table = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+		IF(0), IF(1), IF(2), IF(3), IF(4), IF(5), IF(6), IF(7),
+		IF(8), IF(9), IF(10), IF(11), IF(12), IF(13), IF(14), IF(15)));
+#undef IF
+
+	return _mm256_shuffle_epi8(table, nibbles);
+}
+
+/*
+ * Units @u to @u + 3 of Q5_K, whose fifth bits are nibbles: the 16 elements from @first
+ * groups of four on, for 8 products fit int16.
+ */
+HK_INLINE void four_units(__m256i to[4], const uint8_t *column, const int8_t *x, const int u,
+			  const int first)
+{
+	const uint8_t *w = column + ROWS * (48 + 16 * u);
+
+	x += HK_ACT_BLOCK * u;
+	HK_UNROLL
+	for (int i = first; i < first + 4; i++) {
+		__m256i bits = load8(column + ROWS * 16 + 32 * i);
+
+		bits = u ? high_nibble(bits) : low_nibble(bits);
+		HK_UNROLL
+		for (int k = 0; k < 4; k += 2) {
+			__m256i v = load8(w + 128 * k + 32 * i);
+			__m256i low = _mm256_or_si256(low_nibble(v), sixteen_if(bits, k));
+			__m256i high = _mm256_or_si256(high_nibble(v), sixteen_if(bits, k + 1));
+
+			add16(&to[k], low, four(x, i + 8 * k), i == first);
+			add16(&to[k + 1], high, four(x, i + 8 * k + 8), i == first);
+			if (i % 2)
+				fetch(w + 128 * k + 32 * i - 32);
+		}
+	}
+}
+
+HK_INLINE __m256i dot_q5(const uint8_t *column, const int8_t *x, const __m256i sc[2])
+{
+	__m256i sum = _mm256_setzero_si256(), unit[4];
+
+	HK_UNROLL
+	for (int u = 0; u < 8; u += 4) {
+		fetch(column + 48 * u);
+		four_units(unit, column, x, u, 0);
+		sum = add_units(sum, unit, sc, u, 4);
+		fetch(column + 48 * u + 64);
+		four_units(unit, column, x, u, 4);
+		sum = add_units(sum, unit, sc, u, 4);
+		fetch(column + 48 * u + 128);
 	}
 	return sum;
 }
@@ -153,13 +213,14 @@ HK_INLINE __m256 row_k(const struct hk_matmul *m, const struct rows8 *w, const b
 	__m256 acc = _mm256_setzero_ps();
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, next_block(&at, bytes)) {
+		const int8_t *x = act.q + HK_ACT_SUPER * b;
 		__m256 dx = _mm256_broadcast_ss(act.d + b), d, minus;
 		__m256i to[4], mn[4], mins, dot;
 
 		load_q45_bytes(to, &d, &minus, &at);
 		spread_minima(mn, to + 2);
 		mins = minima(mn, act.sum32 + 8 * b, 8);
-		dot = dot_k(at.p, act.q + HK_ACT_SUPER * b, to, fifth);
+		dot = fifth ? dot_q5(at.p, x, to) : dot_q4(at.p, x, to);
 		acc = add_unit(acc, d, dx, _mm256_cvtepi32_ps(dot));
 		acc = add_unit(acc, minus, dx, _mm256_cvtepi32_ps(mins));
 	}
@@ -211,7 +272,7 @@ HK_INLINE __m256i q6_units(const uint8_t *column, const int8_t *x, const __m256i
 						     q6_group(b, d, x + 4 * i + 4, j));
 
 			if (j < 3)
-				prefetch(column + 768 * n + 384 * h + 96 * i + 64 * j, 1);
+				fetch(column + 768 * n + 384 * h + 96 * i + 64 * j);
 			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, sc[j]));
 			IN_ORDER(sum);
 		}
@@ -235,7 +296,9 @@ HK_INLINE __m256i q6_half(const uint8_t *column, const int8_t *x, const int16_t 
 
 		*bias = _mm256_add_epi32(*bias, _mm256_madd_epi16(both, four(sum16, 4 * n + j)));
 	}
-	prefetch(column + 1536 + 64 * n, n ? 128 : 64);
+	fetch(column + 1536 + 64 * n);
+	if (n)
+		fetch(column + 1664);
 	sum = q6_units(column, x, sc[0], n, 0);
 	return _mm256_add_epi32(sum, q6_units(column, x, sc[1], n, 1));
 }
