@@ -238,42 +238,41 @@ static __m256 q5_k(const struct hk_matmul *m, const struct rows8 *w)
 }
 
 /*
- * 32 @j + 4 @i and three more elements of a half, of which @low are 64 bytes of nibbles
- * and @high the bits above them; 32 too large.
+ * Four elements of each row, 32 too large: nibbles of @v, and bits 2 @j and 2 @j + 1 of
+ * @bits above them. Their products with four activations.
  */
-HK_INLINE __m256i q6_group(const __m256i low[2], __m256i high, const int8_t *x, const int j)
+HK_INLINE __m256i q6_products(__m256i v, __m256i bits, const int8_t *x, const int j)
 {
-	__m256i v = j < 2 ? low_nibble(low[j]) : high_nibble(low[j - 2]);
-
-	v = _mm256_or_si256(v, high_bits(high, 2 * j, 2));
+	v = j < 2 ? low_nibble(v) : high_nibble(v);
+	v = _mm256_or_si256(v, high_bits(bits, 2 * j, 2));
 	return _mm256_maddubs_epi16(v, four(x, 8 * j));
 }
 
-/* Half @n's four units that are their 32 elements' first ones, or, if @h, their second. */
-HK_INLINE __m256i q6_units(const uint8_t *column, const int8_t *x, const __m256i sc[4],
-			   const int n, const int h)
+/*
+ * Of the units of half @n those that are their 32 elements' first ones, or, if @h, their
+ * second: the elements from @i groups of four on, for four products fit int16.
+ */
+HK_INLINE __m256i q6_units(__m256i sum, const uint8_t *column, const int8_t *x,
+			   const __m256i sc[4], const int n, const int h, const int i)
 {
 	const struct q6_fields f = q6_fields(true);
-	const uint8_t *p = column + ROWS * (f.low + 64 * n + 16 * h);
-	const uint8_t *bits = column + ROWS * (f.high + 32 * n + 16 * h);
-	__m256i sum = _mm256_setzero_si256();
+	const uint8_t *p = column + ROWS * (f.high + 32 * n + 16 * h + 4 * i);
+	const __m256i bits[2] = { load8(p), load8(p + 32) };
 
-	x += 128 * n + 16 * h;
-	/* Four products fit int16: two groups. */
+	p = column + ROWS * (f.low + 64 * n + 16 * h + 4 * i);
+	x += 128 * n + 16 * h + 4 * i;
 	HK_UNROLL
-	for (int i = 0; i < 4; i += 2) {
-		const __m256i a[2] = { load8(p + 32 * i), load8(p + 32 * i + 256) };
-		const __m256i b[2] = { load8(p + 32 * i + 32), load8(p + 32 * i + 288) };
-		const __m256i c = load8(bits + 32 * i), d = load8(bits + 32 * i + 32);
+	for (int j = 0; j < 2; j++) {
+		const __m256i v[2] = { load8(p + 256 * j), load8(p + 256 * j + 32) };
 
 		HK_UNROLL
-		for (int j = 0; j < 4; j++) {
-			__m256i v = _mm256_add_epi16(q6_group(a, c, x + 4 * i, j),
-						     q6_group(b, d, x + 4 * i + 4, j));
+		for (int k = j; k < 4; k += 2) {
+			__m256i a = q6_products(v[0], bits[0], x, k);
 
-			if (j < 3)
-				fetch(column + 768 * n + 384 * h + 96 * i + 64 * j);
-			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(v, sc[j]));
+			a = _mm256_add_epi16(a, q6_products(v[1], bits[1], x + 4, k));
+			if (k < 3)
+				fetch(column + 768 * n + 384 * h + 96 * i + 64 * k);
+			sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, sc[k]));
 			IN_ORDER(sum);
 		}
 	}
@@ -282,10 +281,10 @@ HK_INLINE __m256i q6_units(const uint8_t *column, const int8_t *x, const __m256i
 
 /* Half @n of a block; @bias gets its scales times sums of activations. */
 HK_INLINE __m256i q6_half(const uint8_t *column, const int8_t *x, const int16_t *sum16,
-			  __m256i *bias, const int n)
+			  __m256i sum, __m256i *bias, const int n)
 {
 	const uint8_t *scales = column + ROWS * (q6_fields(true).scales + 8 * n);
-	__m256i sc[2][4], sum;
+	__m256i sc[2][4];
 
 	HK_UNROLL
 	for (int u = 0; u < 8; u++)
@@ -299,16 +298,20 @@ HK_INLINE __m256i q6_half(const uint8_t *column, const int8_t *x, const int16_t 
 	fetch(column + 1536 + 64 * n);
 	if (n)
 		fetch(column + 1664);
-	sum = q6_units(column, x, sc[0], n, 0);
-	return _mm256_add_epi32(sum, q6_units(column, x, sc[1], n, 1));
+	HK_UNROLL
+	for (int h = 0; h < 2; h++) {
+		sum = q6_units(sum, column, x, sc[h], n, h, 0);
+		sum = q6_units(sum, column, x, sc[h], n, h, 2);
+	}
+	return sum;
 }
 
 HK_INLINE __m256i dot_q6(const uint8_t *column, const int8_t *x, const int16_t *sum16)
 {
-	__m256i bias = _mm256_setzero_si256();
-	__m256i sum = q6_half(column, x, sum16, &bias, 0);
+	__m256i bias = _mm256_setzero_si256(), sum = bias;
 
-	sum = _mm256_add_epi32(sum, q6_half(column, x, sum16, &bias, 1));
+	sum = q6_half(column, x, sum16, sum, &bias, 0);
+	sum = q6_half(column, x, sum16, sum, &bias, 1);
 	return _mm256_sub_epi32(sum, _mm256_slli_epi32(bias, 5));
 }
 
