@@ -13,31 +13,8 @@
  *   matmul: the name of the entry
  */
 #include "kernels/matmul_neon_k.h"
-#include "kernels/r8.h"
 
-/* A column of rows of eight, as blocks again */
-struct unpacked {
-	uint8_t block[ROWS][HK_R8_MAX_BYTES];
-};
-
-static const struct unpacked *unpack(struct unpacked *u, unsigned int type,
-				     const uint8_t *column)
-{
-	for (unsigned int i = 0; i < ROWS; i++)
-		hk_r8_unpack(type, column, i, u->block[i]);
-	return u;
-}
-
-HK_INLINE void point_to(const uint8_t *at[ROWS], const struct unpacked *u)
-{
-	for (int i = 0; i < ROWS; i++)
-		at[i] = u->block[i];
-}
-
-/*
- * All of a tile's blocks, from the row pointers @w on: of rows of eight, the first
- * one is the group's.
- */
+/* All of a tile's blocks, from the row pointers @w on. */
 typedef void (*rows_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc);
 
 HK_INLINE void add_rows(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
@@ -54,7 +31,6 @@ HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_
 			  const unsigned int type, const bool few)
 {
 	const uint32_t bytes = block_bytes(type);
-	struct unpacked blocks;
 	const uint8_t *at[ROWS];
 	struct weights q;
 	struct scales s;
@@ -64,8 +40,6 @@ HK_INLINE void block_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_
 		at[i] = w[i];
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
 		prefetch_next(m, w[0], b, bytes);
-		if (m->type != type)
-			point_to(at, unpack(&blocks, m->type, w[0] + ROWS * b * bytes));
 		load_scales(&s, at, type);
 		for (int i = 0; i < ROWS; i++) {
 			load_block(q.q[i], at[i], type);
@@ -102,7 +76,6 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums
 	const struct units how = k_units(type);
 	const uint32_t bytes = k_bytes(type);
 	const uint8_t *first = w[0];
-	struct unpacked blocks;
 	struct k_scales s;
 	struct weights q;
 	hk_dots dot;
@@ -110,8 +83,6 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums
 	memset(dot, 0, (m->rows + m->rows % 2) * sizeof(dot[0]));
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
 		prefetch_next(m, first, b, bytes);
-		if (m->type != type)
-			point_to(w, unpack(&blocks, m->type, first + ROWS * b * bytes));
 		load_k_scales(&s, w, type);
 		for (int j = 0; j < HK_ACT_BLOCKS; j++) {
 			load_k_unit(&q, w, j, type);
@@ -162,17 +133,17 @@ static const rows_fn fn_of[HEARTH_TYPE_COUNT] = {
 	[HEARTH_TYPE_IQ4_NL] = iq4_nl_rows,
 	[HEARTH_TYPE_IQ4_XS] = iq4_xs_rows,
 	[HEARTH_TYPE_MXFP4] = mxfp4_rows,
-	[HEARTH_TYPE_Q4_0_R8] = q4_0_rows,
-	[HEARTH_TYPE_Q8_0_R8] = q8_0_rows,
-	[HEARTH_TYPE_Q4_K_R8] = q4_k_rows,
-	[HEARTH_TYPE_Q5_K_R8] = q5_k_rows,
-	[HEARTH_TYPE_Q6_K_R8] = q6_k_rows,
 };
 
 void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
 	hk_sums acc;
 
+	/* Each level has SDOT. */
+	if (hk_type(m->type)->r8) {
+		hk_matmul_r8_dotprod(m, first, last);
+		return;
+	}
 	if (!fn_of[m->type]) {
 		hk_matmul_dense_neon(m, first, last);
 		return;

@@ -42,14 +42,11 @@ HK_INLINE void load_d_min(struct k_scales *s, const uint8_t *const w[ROWS], cons
 }
 
 /* hk_spread_k_scales() for four rows: a row in each lane */
-HK_INLINE void spread_k_scales(const uint8_t *const w[ROWS], int first, uint32x4_t to[4])
+HK_INLINE void spread_k_scales(const uint32x4_t in[3], uint32x4_t to[4])
 {
 	const uint32x4_t low6 = vdupq_n_u32(0x3f3f3f3f), low4 = vdupq_n_u32(0x0f0f0f0f);
 	const uint32x4_t bits = vdupq_n_u32(0x30303030);
-	uint32x4_t in[3];
 
-	for (int i = 0; i < 3; i++)
-		in[i] = load_words(w, first, 4 + 4 * i);
 	to[0] = vandq_u32(in[0], low6);
 	to[1] = vorrq_u32(vandq_u32(in[2], low4), vandq_u32(vshrq_n_u32(in[0], 2), bits));
 	to[2] = vandq_u32(in[1], low6);
@@ -57,17 +54,27 @@ HK_INLINE void spread_k_scales(const uint8_t *const w[ROWS], int first, uint32x4
 			  vandq_u32(vshrq_n_u32(in[1], 2), bits));
 }
 
+/* Those of rows 4 @g to 4 @g + 3, out of three words of each */
+HK_INLINE void set_q45_scales(struct k_scales *s, const uint32x4_t in[3], const int g)
+{
+	uint32x4_t to[4];
+
+	spread_k_scales(in, to);
+	for (int u = 0; u < 8; u++) {
+		s->sc[u][g] = byte_u(to[u / 4], u % 4);
+		s->mn[u][g] = vmovn_s32(byte_u(to[2 + u / 4], u % 4));
+	}
+}
+
 HK_INLINE void load_q45_scales(struct k_scales *s, const uint8_t *const w[ROWS])
 {
 	load_d_min(s, w, 0);
 	for (int g = 0; g < 2; g++) {
-		uint32x4_t to[4];
+		uint32x4_t in[3];
 
-		spread_k_scales(w, 4 * g, to);
-		for (int u = 0; u < 8; u++) {
-			s->sc[u][g] = byte_u(to[u / 4], u % 4);
-			s->mn[u][g] = vmovn_s32(byte_u(to[2 + u / 4], u % 4));
-		}
+		for (int i = 0; i < 3; i++)
+			in[i] = load_words(w, 4 * g, 4 + 4 * i);
+		set_q45_scales(s, in, g);
 	}
 }
 
@@ -185,6 +192,17 @@ HK_INLINE void load_iq4_unit(struct weights *q, const uint8_t *const w[ROWS], co
 		looked_up(q->q[i], w[i] + 8 + 16 * u, hk_iq4_values);
 }
 
+/* Nibbles of unit @u, and bits above them: bit @u of @bits, where there is a fifth one. */
+HK_INLINE int8x16_t q45_weights(uint8x16_t v, uint8x16_t bits, const int u, const bool fifth)
+{
+	v = u % 2 ? vshrq_n_u8(v, 4) : vandq_u8(v, vdupq_n_u8(15));
+	if (fifth) {
+		bits = vshlq_u8(bits, vdupq_n_s8((int8_t)-u));
+		v = vsliq_n_u8(v, vandq_u8(bits, vdupq_n_u8(1)), 4);
+	}
+	return vreinterpretq_s8_u8(v);
+}
+
 /* Unit @u of Q4_K, or of Q5_K: a pair of units shares 32 bytes of nibbles. */
 HK_INLINE void load_q45_unit(struct weights *q, const uint8_t *const w[ROWS], const int u,
 			   const bool fifth)
@@ -196,20 +214,20 @@ HK_INLINE void load_q45_unit(struct weights *q, const uint8_t *const w[ROWS], co
 			uint8x16_t v = vld1q_u8(w[i] + low + 16 * h);
 			uint8x16_t bits = vld1q_u8(w[i] + 16 + 16 * h);
 
-			v = u % 2 ? vshrq_n_u8(v, 4) : vandq_u8(v, vdupq_n_u8(15));
-			if (fifth) {
-				bits = vshlq_u8(bits, vdupq_n_s8((int8_t)-u));
-				v = vsliq_n_u8(v, vandq_u8(bits, vdupq_n_u8(1)), 4);
-			}
-			q->q[i][h] = vreinterpretq_s8_u8(v);
+			q->q[i][h] = q45_weights(v, bits, u, fifth);
 		}
 	}
 }
 
-/*
- * Elements 32 @j to 32 @j + 31 of half @n of Q6_K, four times (bits - 32): with
- * the upper two bits on top and the sign's one turned over.
- */
+/* Four times (bits - 32): with the upper two bits on top and the sign's one turned over. */
+HK_INLINE int8x16_t q6_weights(uint8x16_t v, uint8x16_t bits, const int j)
+{
+	v = j < 2 ? vshlq_n_u8(v, 2) : vandq_u8(vshrq_n_u8(v, 2), vdupq_n_u8(0x3c));
+	bits = vshlq_u8(bits, vdupq_n_s8((int8_t)(-2 * j)));
+	return vreinterpretq_s8_u8(veorq_u8(vsliq_n_u8(v, bits, 6), vdupq_n_u8(0x80)));
+}
+
+/* Elements 32 @j to 32 @j + 31 of half @n of Q6_K. */
 HK_INLINE void load_q6_unit(struct weights *q, const uint8_t *const w[ROWS], const int n,
 			    const int j)
 {
@@ -220,11 +238,7 @@ HK_INLINE void load_q6_unit(struct weights *q, const uint8_t *const w[ROWS], con
 			uint8x16_t v = vld1q_u8(w[i] + low + 16 * h);
 			uint8x16_t bits = vld1q_u8(w[i] + high + 16 * h);
 
-			v = j < 2 ? vshlq_n_u8(v, 2) :
-				    vandq_u8(vshrq_n_u8(v, 2), vdupq_n_u8(0x3c));
-			bits = vshlq_u8(bits, vdupq_n_s8((int8_t)(-2 * j)));
-			v = veorq_u8(vsliq_n_u8(v, bits, 6), vdupq_n_u8(0x80));
-			q->q[i][h] = vreinterpretq_s8_u8(v);
+			q->q[i][h] = q6_weights(v, bits, j);
 		}
 	}
 }
