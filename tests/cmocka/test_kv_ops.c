@@ -476,6 +476,7 @@ static void test_kv_shift_refuses(void **state)
 	set_shift(&s, 0, 1, 15);
 	ks_run(&f->ks, f->ex, &good);
 	REFUSED(type, HEARTH_TYPE_BF16, "type");
+	REFUSED(type, HEARTH_TYPE_Q8_0_R8, "type");
 	REFUSED(n_ctx, 0, "n_ctx");
 	REFUSED(kv_heads, 0, "n_ctx");
 	REFUSED(n_rot, 0, "n_rot");
@@ -576,6 +577,7 @@ static void test_attention_2_refuses(void **state)
 	REFUSED(softcap, ks_bits(INFINITY), "softcap");
 	REFUSED(softcap, ks_bits(NAN), "softcap");
 	REFUSED(base.type, HEARTH_TYPE_BF16, "type");
+	REFUSED(base.type, HEARTH_TYPE_Q8_0_R8, "type");
 	REFUSED(base.type, HEARTH_TYPE_Q8_0, "head_dim");
 	REFUSED(base.kv_heads, 3, "kv_heads");
 	REFUSED(base.reserved[6], 1, "reserved");

@@ -218,6 +218,7 @@ static float real(struct reader *r)
 static const uint8_t types[] = {
 	HEARTH_TYPE_I8, HEARTH_TYPE_I8, HEARTH_TYPE_U8, HEARTH_TYPE_F32, HEARTH_TYPE_F32,
 	HEARTH_TYPE_I32, HEARTH_TYPE_F16, HEARTH_TYPE_Q8_0, HEARTH_TYPE_Q4_0,
+	HEARTH_TYPE_Q8_0_R8,
 };
 
 /* Constants all read from here. */
@@ -429,8 +430,9 @@ static void call_move(struct hearth_graph *g, struct reader *r, struct call *c)
 static void call_product(struct hearth_graph *g, struct reader *r, struct call *c)
 {
 	static const uint8_t weights[] = { HEARTH_TYPE_F32, HEARTH_TYPE_F16, HEARTH_TYPE_Q8_0,
-					   HEARTH_TYPE_Q4_0, HEARTH_TYPE_BF16 };
-	unsigned int type = weights[byte(r) % 5];
+					   HEARTH_TYPE_Q4_0, HEARTH_TYPE_BF16,
+					   HEARTH_TYPE_Q4_0_R8 };
+	unsigned int type = weights[byte(r) % sizeof(weights)];
 	uint32_t rows = dim(r), in = type >= HEARTH_TYPE_Q4_0 ? 32 : dim(r), out = dim(r);
 	bool q = c->kind == HEARTH_FULLY_CONNECTED;
 

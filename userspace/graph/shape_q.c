@@ -7,6 +7,7 @@
 
 #include "graph/shape.h"
 #include "kernels/exec.h"
+#include "kernels/types.h"
 
 static int default_one(const struct hg_check *c, uint32_t *value, const char *name)
 {
@@ -235,6 +236,10 @@ int hg_check_reshape(const struct hg_check *c)
 {
 	const struct hg_tensor *src = c->in[0], *out = c->out;
 
+	/* The same bytes would be other elements. */
+	if (hk_type(src->type)->r8)
+		return hg_refuse(c->op, -EINVAL, "'%s' is of type %s, which matmul alone reads",
+				 src->name, hk_type_name(src->type));
 	if (src->type == out->type && src->bytes == out->bytes)
 		return 0;
 	return hg_refuse(c->op, -EINVAL,
