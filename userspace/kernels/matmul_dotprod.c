@@ -2,7 +2,7 @@
 /*
  * MATMUL of block types with SDOT: four sums of four products.
  */
-#include "kernels/matmul_dotprod.h"
+#include "kernels/matmul_neon_turned.h"
 
 /*
  * A row's products end in the four lanes of one register, and are added up
@@ -40,16 +40,24 @@ HK_INLINE void add_few(const struct hk_matmul *m, hk_sums acc, const struct scal
 		add_row(acc[r], s, w, &act, block * act.rows + r, how);
 }
 
+HK_INLINE void add_all_turned(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			      const struct turned *t, uint64_t block,
+			      const struct units how)
+{
+	const struct hk_act act = m->act;
+
+	for (uint32_t r = 0; r < act.rows; r++)
+		add_turned(acc[r], s, t, &act, block * act.rows + r, how);
+}
+
 HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
 			const struct weights *w, uint64_t block,
 			const struct units how)
 {
-	const struct hk_act act = m->act;
 	struct turned t;
 
 	turn(&t, w);
-	for (uint32_t r = 0; r < act.rows; r++)
-		add_turned(acc[r], s, &t, &act, block * act.rows + r, how);
+	add_all_turned(m, acc, s, &t, block, how);
 }
 
 HK_INLINE void add_few_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
@@ -63,17 +71,25 @@ HK_INLINE void add_few_k(const struct hk_matmul *m, hk_dots dot, const struct k_
 		add_row_k(dot[r], s, w, x, u, how);
 }
 
+HK_INLINE void add_all_turned_k(const struct hk_matmul *m, hk_dots dot,
+				const struct k_scales *s, const struct turned *t,
+				uint64_t block, int u, const struct units how)
+{
+	const struct hk_act act = m->act;
+	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
+
+	for (uint32_t r = 0; r < act.rows; r++, x += HK_ACT_BLOCK)
+		add_turned_k(dot[r], s, t, x, u, how);
+}
+
 HK_INLINE void add_many_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
 			  const struct weights *w, uint64_t block, int u,
 			  const struct units how)
 {
-	const struct hk_act act = m->act;
-	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
 	struct turned t;
 
 	turn(&t, w);
-	for (uint32_t r = 0; r < act.rows; r++, x += HK_ACT_BLOCK)
-		add_turned_k(dot[r], s, &t, x, u, how);
+	add_all_turned_k(m, dot, s, &t, block, u, how);
 }
 
 HK_INLINE void finish_few_k(const struct hk_matmul *m, hk_sums acc, hk_dots dot,

@@ -7,7 +7,7 @@
  * The sums of a pair of input rows r, r + 1 fill acc[r] and acc[r + 1] so:
  * four times { w0 r, w0 r + 1, w1 r, w1 r + 1 } of weight rows w0, w1 = w0 + 1.
  */
-#include "kernels/matmul_neon_k.h"
+#include "kernels/matmul_neon_turned.h"
 
 #define PAIRS	(ROWS / 2)
 
@@ -34,6 +34,20 @@ HK_INLINE void pair_up(struct paired *t, const struct weights *w)
 		for (int h = 0; h < 2; h++) {
 			t->eight[p][2 * h] = zip_lo(w->q[2 * p][h], w->q[2 * p + 1][h]);
 			t->eight[p][2 * h + 1] = zip_hi(w->q[2 * p][h], w->q[2 * p + 1][h]);
+		}
+	}
+}
+
+/* The same of rows that are turned: words of two neighbouring groups */
+HK_INLINE void pair_turned(struct paired *to, const struct turned *t)
+{
+	for (int g = 0; g < 2; g++) {
+		for (int i = 0; i < 4; i++) {
+			int32x4_t a = vreinterpretq_s32_s8(t->group[g][2 * i]);
+			int32x4_t b = vreinterpretq_s32_s8(t->group[g][2 * i + 1]);
+
+			to->eight[2 * g][i] = vreinterpretq_s8_s32(vzip1q_s32(a, b));
+			to->eight[2 * g + 1][i] = vreinterpretq_s8_s32(vzip2q_s32(a, b));
 		}
 	}
 }
@@ -102,28 +116,50 @@ HK_INLINE void add_few(const struct hk_matmul *m, hk_sums acc, const struct scal
 	add_row(acc[0], s, w, &m->act, block, how);
 }
 
-HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
-			const struct weights *w, uint64_t block,
-			const struct units how)
+HK_INLINE void add_all_paired(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			      const struct paired *t, uint64_t block,
+			      const struct units how)
 {
 	/* In registers: what is stored to sums cannot change these. */
 	struct hk_act x = m->act;
 	uint64_t at = block * x.rows;
 	float *to = acc[0];
-	struct paired t;
 
-	pair_up(&t, w);
 	x.q += at * HK_ACT_BLOCK;
 	x.d += at;
 	x.total += at;
 	for (; x.rows >= 2; x.rows -= 2, to += 2 * ROWS) {
-		add_two(to, s, &t, &x, 1, how);
+		add_two(to, s, t, &x, 1, how);
 		x.q += 2 * HK_ACT_BLOCK;
 		x.d += 2;
 		x.total += 2;
 	}
 	if (x.rows)
-		add_two(to, s, &t, &x, 0, how);
+		add_two(to, s, t, &x, 0, how);
+}
+
+HK_INLINE void add_many(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			const struct weights *w, uint64_t block,
+			const struct units how)
+{
+	struct paired t;
+
+	pair_up(&t, w);
+	add_all_paired(m, acc, s, &t, block, how);
+}
+
+HK_INLINE void add_all_turned(const struct hk_matmul *m, hk_sums acc, const struct scales *s,
+			      const struct turned *t, uint64_t block,
+			      const struct units how)
+{
+	struct paired p;
+
+	if (few_rows(m->rows)) {
+		add_turned(acc[0], s, t, &m->act, block, how);
+		return;
+	}
+	pair_turned(&p, t);
+	add_all_paired(m, acc, s, &p, block, how);
 }
 
 HK_INLINE int32x4_t twice_s32(const int32x4_t d[2], const int p)
@@ -197,20 +233,42 @@ HK_INLINE void add_few_k(const struct hk_matmul *m, hk_dots dot, const struct k_
 	add_row_k(dot[0], s, w, m->act.q + block * HK_ACT_BLOCK, u, how);
 }
 
+HK_INLINE void add_all_paired_k(const struct hk_matmul *m, hk_dots dot,
+				const struct k_scales *s, const struct paired *t,
+				uint64_t block, int u, const struct units how)
+{
+	const struct hk_act act = m->act;
+	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
+	uint32_t r;
+
+	for (r = 0; r + 2 <= act.rows; r += 2, x += 2 * HK_ACT_BLOCK)
+		add_two_k(dot[r], s, t, x, 1, u, how);
+	if (r < act.rows)
+		add_two_k(dot[r], s, t, x, 0, u, how);
+}
+
 HK_INLINE void add_many_k(const struct hk_matmul *m, hk_dots dot, const struct k_scales *s,
 			  const struct weights *w, uint64_t block, int u,
 			  const struct units how)
 {
-	const struct hk_act act = m->act;
-	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
 	struct paired t;
-	uint32_t r;
 
 	pair_up(&t, w);
-	for (r = 0; r + 2 <= act.rows; r += 2, x += 2 * HK_ACT_BLOCK)
-		add_two_k(dot[r], s, &t, x, 1, u, how);
-	if (r < act.rows)
-		add_two_k(dot[r], s, &t, x, 0, u, how);
+	add_all_paired_k(m, dot, s, &t, block, u, how);
+}
+
+HK_INLINE void add_all_turned_k(const struct hk_matmul *m, hk_dots dot,
+				const struct k_scales *s, const struct turned *t,
+				uint64_t block, int u, const struct units how)
+{
+	struct paired p;
+
+	if (few_rows(m->rows)) {
+		add_turned_k(dot[0], s, t, m->act.q + block * HK_ACT_BLOCK, u, how);
+		return;
+	}
+	pair_turned(&p, t);
+	add_all_paired_k(m, dot, s, &p, block, u, how);
 }
 
 HK_INLINE void finish_few_k(const struct hk_matmul *m, hk_sums acc, hk_dots dot,

@@ -9,7 +9,6 @@ void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last);
 
 void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t last);
-void hk_matmul_r8_dotprod(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_dotprod(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_i8mm(const struct hk_matmul *m, uint32_t first, uint32_t last);
 

@@ -9,10 +9,12 @@
  *	256, to its integer sums; @u is its first unit in @s
  *   finish_few_k(), finish_many_k(m, acc, dot, s, block, how): what these, now
  *	that they are complete, add; they are 0 then. @block counts blocks of 256
+ *   add_all_turned(), add_all_turned_k(): as add_many() and add_many_k(), of weights that
+ *	are turned and for any number of rows
  *   take_row(acc, rows, r, out): the sums of input row r, as ROWS floats
  *   matmul: the name of the entry
  */
-#include "kernels/matmul_neon_k.h"
+#include "kernels/matmul_neon_turned.h"
 
 /* All of a tile's blocks, from the row pointers @w on. */
 typedef void (*rows_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc);
@@ -95,6 +97,50 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums
 	}
 }
 
+/* The same of rows of eight, a group of which begins at w[0]. */
+HK_INLINE void block_rows_r8(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
+			     const unsigned int type, const bool few)
+{
+	const uint32_t bytes = block_bytes(type);
+	const uint8_t *first = w[0];
+	struct turned t;
+	struct scales s;
+
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
+		const uint8_t *p = first + b * ROWS * bytes;
+
+		prefetch_next(m, first, b, bytes);
+		load_halves(s.d, p);
+		load_32(&t, p + ROWS * 2, type == HEARTH_TYPE_Q4_0);
+		add_all_turned(m, acc, &s, &t, b, units_of(type));
+	}
+}
+
+HK_INLINE void k_rows_r8(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc,
+			 const unsigned int type, const bool few)
+{
+	const struct units how = k_units(type);
+	const uint32_t bytes = k_bytes(type);
+	const uint8_t *first = w[0];
+	struct k_scales s;
+	struct turned t;
+	hk_dots dot;
+
+	memset(dot, 0, (m->rows + m->rows % 2) * sizeof(dot[0]));
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
+		const uint8_t *p = first + b * ROWS * bytes;
+
+		prefetch_next(m, first, b, bytes);
+		load_scales_k(&s, p, type);
+		for (int j = 0; j < HK_ACT_BLOCKS; j++) {
+			load_unit_k(&t, p, j, type);
+			add_all_turned_k(m, dot, &s, &t, HK_ACT_BLOCKS * b + j,
+					 how.unit == 16 ? 2 * j : j, how);
+		}
+		finish_rows_k(m, acc, dot, &s, b, how, few);
+	}
+}
+
 /* Loops of their own for few and many rows: each has the registers for itself. */
 #define ROWS_FN(name, fn, type) \
 	static void name(const struct hk_matmul *m, const uint8_t *w[ROWS], hk_sums acc) \
@@ -118,6 +164,11 @@ ROWS_FN(q4_k_rows, k_rows, HEARTH_TYPE_Q4_K)
 ROWS_FN(q5_k_rows, k_rows, HEARTH_TYPE_Q5_K)
 ROWS_FN(q6_k_rows, k_rows, HEARTH_TYPE_Q6_K)
 ROWS_FN(iq4_xs_rows, k_rows, HEARTH_TYPE_IQ4_XS)
+ROWS_FN(q4_0_r8_rows, block_rows_r8, HEARTH_TYPE_Q4_0)
+ROWS_FN(q8_0_r8_rows, block_rows_r8, HEARTH_TYPE_Q8_0)
+ROWS_FN(q4_k_r8_rows, k_rows_r8, HEARTH_TYPE_Q4_K)
+ROWS_FN(q5_k_r8_rows, k_rows_r8, HEARTH_TYPE_Q5_K)
+ROWS_FN(q6_k_r8_rows, k_rows_r8, HEARTH_TYPE_Q6_K)
 
 static const rows_fn fn_of[HEARTH_TYPE_COUNT] = {
 	[HEARTH_TYPE_Q4_0] = q4_0_rows,
@@ -133,17 +184,17 @@ static const rows_fn fn_of[HEARTH_TYPE_COUNT] = {
 	[HEARTH_TYPE_IQ4_NL] = iq4_nl_rows,
 	[HEARTH_TYPE_IQ4_XS] = iq4_xs_rows,
 	[HEARTH_TYPE_MXFP4] = mxfp4_rows,
+	[HEARTH_TYPE_Q4_0_R8] = q4_0_r8_rows,
+	[HEARTH_TYPE_Q8_0_R8] = q8_0_r8_rows,
+	[HEARTH_TYPE_Q4_K_R8] = q4_k_r8_rows,
+	[HEARTH_TYPE_Q5_K_R8] = q5_k_r8_rows,
+	[HEARTH_TYPE_Q6_K_R8] = q6_k_r8_rows,
 };
 
 void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
 	hk_sums acc;
 
-	/* Each level has SDOT. */
-	if (hk_type(m->type)->r8) {
-		hk_matmul_r8_dotprod(m, first, last);
-		return;
-	}
 	if (!fn_of[m->type]) {
 		hk_matmul_dense_neon(m, first, last);
 		return;
