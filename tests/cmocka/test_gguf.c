@@ -460,6 +460,9 @@ static void test_block_sizes(void **state)
 		{ GGUF_TYPE_Q4_K, "Q4_K", 256, 144 }, { GGUF_TYPE_Q5_K, "Q5_K", 256, 176 },
 		{ GGUF_TYPE_Q6_K, "Q6_K", 256, 210 }, { GGUF_TYPE_IQ4_NL, "IQ4_NL", 32, 18 },
 		{ GGUF_TYPE_IQ4_XS, "IQ4_XS", 256, 136 }, { GGUF_TYPE_MXFP4, "MXFP4", 32, 17 },
+		{ 0x48520002, "Q4_0_R8", 32, 18 },   { 0x48520008, "Q8_0_R8", 32, 34 },
+		{ 0x4852000c, "Q4_K_R8", 256, 144 }, { 0x4852000d, "Q5_K_R8", 256, 176 },
+		{ 0x4852000e, "Q6_K_R8", 256, 210 },
 	};
 
 	(void)state;
@@ -470,9 +473,129 @@ static void test_block_sizes(void **state)
 		assert_string_equal(t->name, rows[i].name);
 		assert_int_equal(t->block_elems, rows[i].elems);
 		assert_int_equal(t->block_bytes, rows[i].bytes);
+		assert_int_equal(t->group_rows, rows[i].type >> 16 ? 8 : 0);
+		assert_int_equal(gguf_type_of_blocks(rows[i].type), rows[i].type & 0xffff);
 	}
 	assert_null(gguf_type_info(4));
+	assert_null(gguf_type_info(0x48520000));
+	assert_null(gguf_type_info(0x48520003));
+	assert_null(gguf_type_info(0x48530002));
 	assert_null(gguf_type_info(UINT32_MAX));
+}
+
+/* Where the fields of a file with rows in groups stand. */
+struct grouped {
+	struct bytes b;
+	size_t version;	/* value of the key */
+	size_t w;	/* n_dims of the tensor */
+};
+
+static struct grouped make_grouped(uint32_t type, uint32_t n_dims, uint64_t rows)
+{
+	const uint64_t dims[4] = { 256, rows, 1, 1 };
+	struct grouped s = { 0 };
+
+	gw_header(&s.b, 3, 1, 1);
+	s.version = gw_kv_u32(&s.b, "hearth.pack.version", 1);
+	s.w = gw_tensor(&s.b, "w", type, n_dims, dims, 0);
+	bytes_pad(&s.b, 32);
+	bytes_add(&s.b, NULL, 256 * 34 / 32 * 16);
+	return s;
+}
+
+static void test_reads_groups(void **state)
+{
+	static const uint32_t types[] = { GGUF_TYPE_Q4_0_R8, GGUF_TYPE_Q8_0_R8, GGUF_TYPE_Q4_K_R8,
+					  GGUF_TYPE_Q5_K_R8, GGUF_TYPE_Q6_K_R8 };
+	const struct gguf_tensor *t;
+	struct hearth_err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		struct grouped s = make_grouped(types[i], 2, 16);
+		struct gguf *g = NULL;
+
+		assert_int_equal(gguf_open_mem(s.b.p, s.b.n, &g, &err), 0);
+		assert_true(gguf_is_packed(g));
+		assert_int_equal(gguf_get_tensor(g, "w", &t, &err), 0);
+		/* as many bytes as its blocks have in rows */
+		assert_int_equal(t->row_bytes, 256 / t->info->block_elems * t->info->block_bytes);
+		assert_int_equal(t->nbytes, 16 * t->row_bytes);
+		gguf_close(g);
+		bytes_free(&s.b);
+	}
+}
+
+static void test_broken_groups(void **state)
+{
+	static const struct {
+		uint32_t type, n_dims;
+		uint64_t rows;
+		const char *msg;
+	} rows[] = {
+		{ GGUF_TYPE_Q4_0_R8, 2, 12, "gguf: tensor 'w': 12 rows are not a multiple of Q4_0_R8's groups of 8" },
+		{ GGUF_TYPE_Q8_0_R8, 2, 1, "gguf: tensor 'w': 1 rows are not a multiple of Q8_0_R8's groups of 8" },
+		{ GGUF_TYPE_Q6_K_R8, 1, 0, "gguf: tensor 'w': type Q6_K_R8 with n_dims 1, 2 is needed" },
+		{ GGUF_TYPE_Q4_K_R8, 3, 8, "gguf: tensor 'w': type Q4_K_R8 with n_dims 3, 2 is needed" },
+		{ GGUF_TYPE_Q5_K_R8, 4, 8, "gguf: tensor 'w': type Q5_K_R8 with n_dims 4, 2 is needed" },
+	};
+	struct hearth_err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct grouped s = make_grouped(rows[i].type, rows[i].n_dims, rows[i].rows);
+
+		assert_int_equal(open_copy(&s.b, s.b.n, &err), -EINVAL);
+		assert_string_equal(err.msg, rows[i].msg);
+		bytes_free(&s.b);
+	}
+}
+
+static void test_pack_version(void **state)
+{
+	static const struct {
+		uint64_t type, version;
+		int code;
+		const char *msg;
+	} rows[] = {
+		{ GGUF_VT_U32, 1, 0, NULL },
+		{ GGUF_VT_U32, 0, -EOPNOTSUPP,
+		  "gguf: key 'hearth.pack.version': version 0 is not supported (1 is)" },
+		{ GGUF_VT_U32, 2, -EOPNOTSUPP,
+		  "gguf: key 'hearth.pack.version': version 2 is not supported (1 is)" },
+		{ GGUF_VT_U32, UINT32_MAX, -EOPNOTSUPP,
+		  "gguf: key 'hearth.pack.version': version 4294967295 is not supported (1 is)" },
+		{ GGUF_VT_I32, UINT32_MAX, -ERANGE,
+		  "gguf: key 'hearth.pack.version': value -1 is outside 0..4294967295" },
+		{ GGUF_VT_F32, 1, -EINVAL,
+		  "gguf: key 'hearth.pack.version': type f32 where an integer is needed" },
+	};
+	struct hearth_err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct grouped s = make_grouped(GGUF_TYPE_Q4_0_R8, 2, 8);
+
+		bytes_set(&s.b, s.version - 4, rows[i].type, 4);
+		bytes_set(&s.b, s.version, rows[i].version, 4);
+		assert_int_equal(open_copy(&s.b, s.b.n, &err), rows[i].code);
+		if (rows[i].msg)
+			assert_string_equal(err.msg, rows[i].msg);
+		bytes_free(&s.b);
+	}
+}
+
+/* Not what `hearth pack` wrote: nobody can tell how its groups are laid out. */
+static void test_groups_without_key(void **state)
+{
+	struct sample s = make_sample(3);
+	struct hearth_err err;
+
+	(void)state;
+	bytes_set(&s.b, s.wq + 20, GGUF_TYPE_Q8_0_R8, 4);
+	assert_int_equal(open_copy(&s.b, s.b.n, &err), -EINVAL);
+	assert_string_equal(err.msg, "gguf: tensor 'attn_q.weight': type Q8_0_R8 in a file without key 'hearth.pack.version'");
+	bytes_free(&s.b);
 }
 
 static void test_files(void **state)
@@ -542,6 +665,10 @@ int main(void)
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_message_is_clean),
 		cmocka_unit_test(test_block_sizes),
+		cmocka_unit_test(test_reads_groups),
+		cmocka_unit_test(test_broken_groups),
+		cmocka_unit_test(test_pack_version),
+		cmocka_unit_test(test_groups_without_key),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_real_files),
 	};

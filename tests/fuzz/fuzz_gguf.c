@@ -14,6 +14,7 @@ const uint64_t fuzz_values[] = {
 	0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 13, 31, 32, 33, 63, 64, 65, 255, 256, 65535, 65536,
 	INT32_MAX, 1ull << 31, UINT32_MAX, 1ull << 32, INT64_MAX, 1ull << 63, UINT64_MAX,
 	UINT64_MAX - 7, UINT64_MAX / 8, UINT64_MAX / 13, UINT64_MAX / 32 + 1,
+	GGUF_TYPE_Q4_0_R8, GGUF_TYPE_Q8_0_R8, GGUF_TYPE_Q4_K_R8, GGUF_TYPE_Q5_K_R8, GGUF_TYPE_Q6_K_R8,
 };
 const size_t fuzz_n_values = sizeof(fuzz_values) / sizeof(fuzz_values[0]);
 
@@ -67,6 +68,9 @@ static void touch_tensor(const struct gguf *g, const struct gguf_tensor *t)
 		rows *= t->dims[i];
 	if (t->row_bytes * rows != t->nbytes || t->file_offset + t->nbytes > size ||
 	    t->file_offset % gguf_alignment(g))
+		abort();
+	if (t->info->group_rows &&
+	    (!gguf_is_packed(g) || t->n_dims != 2 || rows % t->info->group_rows))
 		abort();
 	touch(t->data, t->nbytes);
 }
@@ -150,6 +154,26 @@ static struct bytes full_file(uint32_t alignment)
 	return b;
 }
 
+/* Every type whose rows stand in groups. */
+static struct bytes grouped_file(void)
+{
+	static const uint32_t types[] = { GGUF_TYPE_Q4_0_R8, GGUF_TYPE_Q8_0_R8, GGUF_TYPE_Q4_K_R8,
+					  GGUF_TYPE_Q5_K_R8, GGUF_TYPE_Q6_K_R8 };
+	static const uint64_t dims[2] = { 256, 8 };
+	char name[3] = "t1";
+	struct bytes b = { 0 };
+
+	gw_header(&b, 3, 5, 1);
+	gw_kv_u32(&b, GGUF_PACK_KEY, GGUF_PACK_VERSION);
+	for (int i = 0; i < 5; i++) {
+		name[1] = '1' + i;
+		gw_tensor(&b, name, types[i], 2, dims, i * 2304);
+	}
+	bytes_pad(&b, 32);
+	bytes_add(&b, NULL, 5 * 2304);
+	return b;
+}
+
 void fuzz_seeds(void (*add)(const void *data, size_t size))
 {
 	struct bytes b = full_file(32);
@@ -157,6 +181,9 @@ void fuzz_seeds(void (*add)(const void *data, size_t size))
 	add(b.p, b.n);
 	bytes_free(&b);
 	b = full_file(64);
+	add(b.p, b.n);
+	bytes_free(&b);
+	b = grouped_file();
 	add(b.p, b.n);
 	bytes_free(&b);
 	gw_header(&b, 2, 0, 1);

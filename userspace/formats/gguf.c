@@ -324,6 +324,20 @@ static int read_alignment(struct reader *r, struct gguf *g)
 	return 0;
 }
 
+/* Another version may lay the groups out in another way. */
+static int read_pack_version(struct reader *r, struct gguf *g)
+{
+	int ret = gguf_get_u32(g, GGUF_PACK_KEY, &g->pack_version, r->err);
+
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	if (g->pack_version != GGUF_PACK_VERSION)
+		return hearth_err_set(r->err, -EOPNOTSUPP,
+				      "gguf: key '" GGUF_PACK_KEY "': version %u is not supported (%u is)",
+				      g->pack_version, GGUF_PACK_VERSION);
+	return 0;
+}
+
 static int read_dims(struct reader *r, struct gguf_tensor *t)
 {
 	if (left(r) < 8ull * t->n_dims)
@@ -402,6 +416,29 @@ static int read_tensor(struct reader *r, struct gguf_tensor *t)
 	return ret;
 }
 
+/* Rows that stand in groups. */
+static int check_groups(struct reader *r, const struct gguf *g, const struct gguf_tensor *t)
+{
+	uint32_t rows = t->info ? t->info->group_rows : 0;
+
+	if (!rows)
+		return 0;
+	if (!g->pack_version)
+		return hearth_err_set(r->err, -EINVAL,
+				      "gguf: tensor '%.*s': type %s in a file without key '"
+				      GGUF_PACK_KEY "'", GGUF_STR_ARG(t->name), t->info->name);
+	if (t->n_dims != 2)
+		return hearth_err_set(r->err, -EINVAL,
+				      "gguf: tensor '%.*s': type %s with n_dims %u, 2 is needed",
+				      GGUF_STR_ARG(t->name), t->info->name, t->n_dims);
+	if (t->dims[1] % rows)
+		return hearth_err_set(r->err, -EINVAL,
+				      "gguf: tensor '%.*s': %" PRIu64
+				      " rows are not a multiple of %s's groups of %u",
+				      GGUF_STR_ARG(t->name), t->dims[1], t->info->name, rows);
+	return 0;
+}
+
 static int read_tensors(struct reader *r, struct gguf *g)
 {
 	int ret;
@@ -415,6 +452,8 @@ static int read_tensors(struct reader *r, struct gguf *g)
 		return no_memory(r->err, g->n_tensors, "tensors");
 	for (uint64_t i = 0; i < g->n_tensors; i++) {
 		ret = read_tensor(r, &g->tensors[i]);
+		if (!ret)
+			ret = check_groups(r, g, &g->tensors[i]);
 		if (ret)
 			return ret;
 		g->tensors_sorted[i] = &g->tensors[i];
@@ -515,6 +554,8 @@ static int parse(struct gguf *g, struct hearth_err *err)
 		ret = read_kvs(&r, g);
 	if (!ret)
 		ret = read_alignment(&r, g);
+	if (!ret)
+		ret = read_pack_version(&r, g);
 	if (!ret)
 		ret = read_tensors(&r, g);
 	if (!ret)

@@ -9,6 +9,16 @@
 struct hearth_err;
 struct gguf;
 
+/*
+ * Blocks of a type with eight rows side by side, as `hearth pack` writes them; "HR"
+ * in the number's upper half keeps it from ever being a type of the format.
+ */
+#define GGUF_R8(type)	(0x4852 << 16 | (type))
+#define GGUF_R8_ROWS	8
+/* A u32 that files with such tensors have, and the one value that is known. */
+#define GGUF_PACK_KEY		"hearth.pack.version"
+#define GGUF_PACK_VERSION	1
+
 /* Tensor types, with the numbers of the file format. */
 enum gguf_type {
 	GGUF_TYPE_F32 = 0,
@@ -27,6 +37,11 @@ enum gguf_type {
 	GGUF_TYPE_IQ4_XS = 23,
 	GGUF_TYPE_BF16 = 30,
 	GGUF_TYPE_MXFP4 = 39,
+	GGUF_TYPE_Q4_0_R8 = GGUF_R8(GGUF_TYPE_Q4_0),
+	GGUF_TYPE_Q8_0_R8 = GGUF_R8(GGUF_TYPE_Q8_0),
+	GGUF_TYPE_Q4_K_R8 = GGUF_R8(GGUF_TYPE_Q4_K),
+	GGUF_TYPE_Q5_K_R8 = GGUF_R8(GGUF_TYPE_Q5_K),
+	GGUF_TYPE_Q6_K_R8 = GGUF_R8(GGUF_TYPE_Q6_K),
 };
 
 /* Types of metadata values. */
@@ -58,6 +73,7 @@ struct gguf_type_info {
 	const char *name;
 	uint32_t block_elems;	/* 0: known by name only, no tensor of it can be used */
 	uint32_t block_bytes;
+	uint32_t group_rows;	/* rows that stand side by side; 0: each by itself */
 };
 
 /* An array of metadata. The elements are packed, so unaligned. */
@@ -83,7 +99,8 @@ struct gguf_tensor {
 	uint64_t dims[GGUF_MAX_DIMS];		/* dims[0] is contiguous; unused ones are 1 */
 	const struct gguf_type_info *info;	/* NULL: unknown type */
 	uint64_t n_elems;
-	uint64_t row_bytes;			/* of dims[0] elements; 0 if unusable type */
+	/* of dims[0] elements, in a group its share; 0 if unusable type */
+	uint64_t row_bytes;
 	uint64_t nbytes;			/* 0 if unusable type */
 	uint64_t offset;			/* from the start of the data section */
 	uint64_t file_offset;
@@ -104,6 +121,8 @@ void gguf_close(struct gguf *g);
 
 uint32_t gguf_version(const struct gguf *g);
 uint32_t gguf_alignment(const struct gguf *g);
+/* Written by `hearth pack`? Such a file alone has tensors in groups of rows. */
+bool gguf_is_packed(const struct gguf *g);
 const void *gguf_base(const struct gguf *g, uint64_t *size);
 uint64_t gguf_data_offset(const struct gguf *g);
 int gguf_fd(const struct gguf *g);	/* borrowed; -1 for memory */
@@ -142,6 +161,8 @@ int gguf_get_tensor(const struct gguf *g, const char *name, const struct gguf_te
 
 /* NULL for a number that the format does not define. */
 const struct gguf_type_info *gguf_type_info(uint32_t type);
+/* Of a type that stands in groups of rows the one of its blocks, of others the same. */
+uint32_t gguf_type_of_blocks(uint32_t type);
 bool gguf_str_eq(struct gguf_str s, const char *z);
 
 #endif

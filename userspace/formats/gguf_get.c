@@ -52,6 +52,11 @@ uint32_t gguf_alignment(const struct gguf *g)
 	return g->alignment;
 }
 
+bool gguf_is_packed(const struct gguf *g)
+{
+	return g->pack_version;
+}
+
 const void *gguf_base(const struct gguf *g, uint64_t *size)
 {
 	if (size)

@@ -15,6 +15,7 @@ struct gguf {
 	uint64_t size;
 	uint32_t version;
 	uint32_t alignment;
+	uint32_t pack_version;	/* 0: not packed */
 	uint64_t data_offset;
 	uint64_t n_kv;
 	uint64_t n_tensors;

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
 /*
  * A block is the unit of a quantized type: this many elements in this many
  * bytes, scales included. Types without numbers are named for messages only.
@@ -43,11 +45,33 @@ static const struct gguf_type_info types[] = {
 	[GGUF_TYPE_MXFP4] = { "MXFP4", 32, 17 },
 };
 
+/* By the type of the blocks. */
+static const struct gguf_type_info r8_types[] = {
+	[GGUF_TYPE_Q4_0] = { "Q4_0_R8", 32, 18, GGUF_R8_ROWS },
+	[GGUF_TYPE_Q8_0] = { "Q8_0_R8", 32, 34, GGUF_R8_ROWS },
+	[GGUF_TYPE_Q4_K] = { "Q4_K_R8", 256, 144, GGUF_R8_ROWS },
+	[GGUF_TYPE_Q5_K] = { "Q5_K_R8", 256, 176, GGUF_R8_ROWS },
+	[GGUF_TYPE_Q6_K] = { "Q6_K_R8", 256, 210, GGUF_R8_ROWS },
+};
+
+static bool is_r8(uint32_t type)
+{
+	return (type & ~0xffffu) == GGUF_R8(0);
+}
+
 const struct gguf_type_info *gguf_type_info(uint32_t type)
 {
-	if (type >= sizeof(types) / sizeof(types[0]) || !types[type].name)
-		return NULL;
-	return &types[type];
+	bool r8 = is_r8(type);
+	const struct gguf_type_info *table = r8 ? r8_types : types;
+	size_t n = r8 ? ARRAY_SIZE(r8_types) : ARRAY_SIZE(types);
+
+	type = gguf_type_of_blocks(type);
+	return type < n && table[type].name ? &table[type] : NULL;
+}
+
+uint32_t gguf_type_of_blocks(uint32_t type)
+{
+	return is_r8(type) ? type & 0xffff : type;
 }
 
 bool gguf_str_eq(struct gguf_str s, const char *z)
