@@ -42,7 +42,7 @@ struct builder {
 static int to_type(uint32_t gguf_type)
 {
 	static const struct {
-		uint8_t from, to;
+		uint32_t from, to;
 	} map[] = {
 		{ GGUF_TYPE_F32, HEARTH_TYPE_F32 },
 		{ GGUF_TYPE_F16, HEARTH_TYPE_F16 },
@@ -60,6 +60,11 @@ static int to_type(uint32_t gguf_type)
 		{ GGUF_TYPE_IQ4_NL, HEARTH_TYPE_IQ4_NL },
 		{ GGUF_TYPE_IQ4_XS, HEARTH_TYPE_IQ4_XS },
 		{ GGUF_TYPE_MXFP4, HEARTH_TYPE_MXFP4 },
+		{ GGUF_TYPE_Q4_0_R8, HEARTH_TYPE_Q4_0_R8 },
+		{ GGUF_TYPE_Q8_0_R8, HEARTH_TYPE_Q8_0_R8 },
+		{ GGUF_TYPE_Q4_K_R8, HEARTH_TYPE_Q4_K_R8 },
+		{ GGUF_TYPE_Q5_K_R8, HEARTH_TYPE_Q5_K_R8 },
+		{ GGUF_TYPE_Q6_K_R8, HEARTH_TYPE_Q6_K_R8 },
 	};
 
 	for (size_t i = 0; i < sizeof(map) / sizeof(*map); i++)
@@ -154,6 +159,18 @@ struct slice {
 	uint32_t first, n, all;
 };
 
+/* Rows that stand in groups are read by whole groups. */
+static int check_groups(const char *name, const struct gguf_tensor *t, struct slice s)
+{
+	uint32_t group = t->info->group_rows;
+
+	if (!group || !(s.first % group || s.n % group))
+		return 0;
+	return hearth_seterr(-EOPNOTSUPP,
+			     "tensor '%s' of type %s: %u rows from row %u on are used, which cuts a group of %u",
+			     name, t->info->name, s.n, s.first, group);
+}
+
 /* Used where they lie, also if the tensor holds others beside them. */
 static hearth_tensor sliced(struct builder *b, const char *name, struct slice s, uint32_t cols)
 {
@@ -166,6 +183,7 @@ static hearth_tensor sliced(struct builder *b, const char *name, struct slice s,
 	if (!t)
 		return HEARTH_NO_TENSOR;
 	full_name(b, name, full, sizeof(full));
+	b->ret = check_groups(full, t, s);
 	HEARTH_OPTS(hearth_tensor_opts, o,
 		.name = full,
 		.type = to_type(t->type),
