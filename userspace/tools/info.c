@@ -15,8 +15,7 @@
 
 #define MAX_TYPES 64
 
-/* Strings of a file: what a terminal would obey is shown as '?'. */
-static void put_str(struct gguf_str s, uint64_t max)
+void put_str(struct gguf_str s, uint64_t max)
 {
 	unsigned char last = 0;
 

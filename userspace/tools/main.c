@@ -17,6 +17,7 @@ static const struct {
 	{ "bench", cmd_bench, "measure the speed of a GGUF model, and of this machine" },
 	{ "classify", cmd_classify, "run a TFLite classifier on a picture" },
 	{ "perplexity", cmd_perplexity, "tell how well a model foresees a text" },
+	{ "pack", cmd_pack, "write a GGUF file anew, with weights that the CPU reads faster" },
 	{ "explain", cmd_explain, "tell for every op of a model where it runs, and why" },
 	{ "info", cmd_info, "describe the devices, or a model" },
 };
