@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Language models for measuring: real shapes and types, random weights. Each is
-made once in the cache, by build/tests/bench/make_model, and its path printed.
+made once in the cache, by build/tests/bench/make_model, and its path printed. A
+TYPE that ends in -R8 is the same weights, written anew by build/hearth pack.
 
     benchmodel.py [--build DIR] SHAPE TYPE
     benchmodel.py [--build DIR] --remove       give the disk space back
@@ -22,6 +23,8 @@ import testbed  # noqa: E402
 TOP = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # Raised when the maker makes other files from the same names.
 VERSION = 1
+PACKED = '-R8'
+MAKER = 'tests/bench/make_model'
 
 
 class Failure(Exception):
@@ -36,8 +39,13 @@ def path_of(shape, mix):
     return os.path.join(folder(), f'{shape}-{mix}.v{VERSION}.gguf')
 
 
-def maker(build):
-    tool = os.path.join(os.path.abspath(build), 'tests/bench/make_model')
+def in_rows(mix):
+    """The type of the file that a packed one is made of; of others the type itself."""
+    return mix.removesuffix(PACKED)
+
+
+def tool_of(build, name):
+    tool = os.path.join(os.path.abspath(build), name)
     if not os.access(tool, os.X_OK):
         raise Failure(f'{tool} is not there; run: make')
     return tool
@@ -45,7 +53,8 @@ def maker(build):
 
 def size_of(build, shape, mix):
     """Bytes of the file, made or not."""
-    p = subprocess.run([maker(build), shape, mix, '--size'], capture_output=True, text=True, check=False)
+    p = subprocess.run([tool_of(build, MAKER), shape, in_rows(mix), '--size'], capture_output=True, text=True,
+                       check=False)
     if p.returncode:
         raise Failure(p.stderr.strip().split('\n')[0])
     return int(p.stdout)
@@ -54,6 +63,7 @@ def size_of(build, shape, mix):
 def check_space(build, wanted):
     """Fails, with the numbers, if the files of `wanted` that are missing do not fit."""
     os.makedirs(folder(), exist_ok=True)
+    wanted = {*wanted, *[(shape, in_rows(mix)) for shape, mix in wanted]}
     missing = [w for w in wanted if not os.path.exists(path_of(*w))]
     need = sum(size_of(build, *w) for w in missing)
     v = os.statvfs(folder())
@@ -72,20 +82,28 @@ def locked():
         yield
 
 
+def command(build, shape, mix, path, say):
+    """What makes a file; a packed one needs the other first."""
+    if mix == in_rows(mix):
+        return [tool_of(build, MAKER), shape, mix, path]
+    return [tool_of(build, 'hearth'), 'pack', '--quiet', get(build, shape, in_rows(mix), say), path]
+
+
 def get(build, shape, mix, say=None):
     """The path of a model; makes the file if it is not there. `say` is told what happens."""
     path = path_of(shape, mix)
     if os.path.exists(path):
         return path
     os.makedirs(folder(), exist_ok=True)
+    make = command(build, shape, mix, path, say)
     with locked():
         if os.path.exists(path):
             return path
         remove_leftovers()
         start = time.monotonic()
-        p = subprocess.run([maker(build), shape, mix, path], stderr=subprocess.PIPE, text=True, check=False)
+        p = subprocess.run(make, stderr=subprocess.PIPE, text=True, check=False)
         if p.returncode:
-            raise Failure(p.stderr.strip().split('\n')[0] or f'make_model ended with {p.returncode}')
+            raise Failure(p.stderr.strip().split('\n')[0] or f'{os.path.basename(make[0])} ended with {p.returncode}')
         seconds = time.monotonic() - start
         if say:
             say(f'{shape} {mix}: made {os.path.getsize(path) / 1e6:.0f} MB in {seconds:.1f} s')
@@ -95,7 +113,7 @@ def get(build, shape, mix, say=None):
 def remove_leftovers():
     """What a maker that was killed left; under the lock, so none is at work."""
     for name in os.listdir(folder()):
-        if re.search(r'\.gguf\.\d+$', name):
+        if re.search(r'\.gguf\.(tmp-)?\d+$', name):
             os.unlink(os.path.join(folder(), name))
 
 
@@ -115,7 +133,7 @@ def main():
         remove()
         return 0
     if len(args.model) != 2:
-        p.error('SHAPE and TYPE are needed, as `make_model --help` lists them')
+        p.error('SHAPE and TYPE are needed, as `make_model --help` lists them, TYPE with or without -R8')
     try:
         check_space(args.build, [tuple(args.model)])
         print(get(args.build, *args.model, say=lambda text: print(text, file=sys.stderr, flush=True)))

@@ -76,9 +76,9 @@ def first_output(command, seconds=PROCESS_SECONDS):
 
 class Hearth:
     """Our own."""
-    name = 'hearth'
 
-    def __init__(self, build):
+    def __init__(self, build, name='hearth'):
+        self.name = name
         self.tool = os.path.join(os.path.abspath(build), 'hearth')
         if not os.access(self.tool, os.X_OK):
             raise Failure(f'{self.tool} is not there; run: make')

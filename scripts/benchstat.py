@@ -91,7 +91,7 @@ def gemm_configs(rows):
 
 def minima(result):
     """The figures that a reader looks for first; None where nothing was measured."""
-    big = [c for c in result['configs'] if c['size'] == 'big']
+    big = [c for c in result['configs'] if c['size'] == 'big' and c['peer'].startswith('llama.cpp')]
     small = [c for c in result['configs'] if c['size'] == 'small']
     reach = [f for f in result['fractions'] if f['size'] == 'big']
 
