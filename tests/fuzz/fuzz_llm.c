@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "driver.h"
+#include "formats/gguf_pack.h"
 #include "hearth.h"
 #include "llm_sample.h"
 
@@ -22,6 +23,7 @@ const uint64_t fuzz_values[] = {
 	0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 64, 255, 256, 259, 1024, 1025, 4096, 8192, 8193,
 	65535, 1 << 24, (1 << 24) + 1, INT32_MAX, 0x80000000, UINT32_MAX, 0x7fc00000, 0x7f800000,
 	0xff800000, 0x3f800000, 0x00000001, 0xbf800000, UINT64_MAX,
+	GGUF_TYPE_Q4_0_R8, GGUF_TYPE_Q8_0_R8, GGUF_TYPE_Q4_K_R8, GGUF_TYPE_Q5_K_R8, GGUF_TYPE_Q6_K_R8,
 };
 const size_t fuzz_n_values = sizeof(fuzz_values) / sizeof(fuzz_values[0]);
 
@@ -132,6 +134,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
+static int put(void *arg, const void *data, size_t n)
+{
+	bytes_add(arg, data, n);
+	return 0;
+}
+
+/* Matrices of @type, those that can be in rows of eight. */
+static void pack_head(struct bytes *b, struct bytes *out, uint32_t type)
+{
+	struct gguf *g = NULL;
+	bool pack[64] = { false };
+
+	check(!gguf_open_mem(b->p, b->n, &g, NULL) && gguf_n_tensors(g) <= 64);
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
+		const struct gguf_tensor *t = gguf_tensor_at(g, i);
+
+		if (t->n_dims == 2)
+			bytes_set(b, (uint8_t *)t->name.ptr - b->p + t->name.len + 4 + 16, type, 4);
+	}
+	gguf_close(g);
+	check(!gguf_open_mem(b->p, b->n, &g, NULL));
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++)
+		pack[i] = !gguf_pack_refusal(gguf_tensor_at(g, i));
+	check(!gguf_pack(g, pack, put, out, NULL));
+	out->n -= b->n - gguf_data_offset(g);
+	gguf_close(g);
+}
+
 void fuzz_seeds(void (*add)(const void *data, size_t size))
 {
 	for (size_t i = 0; i <= sizeof(families) / sizeof(*families); i++) {
@@ -140,5 +170,14 @@ void fuzz_seeds(void (*add)(const void *data, size_t size))
 		write_head(&b, i ? &families[i - 1] : &good);
 		add(b.p, b.n);
 		free(b.p);
+	}
+	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++) {
+		struct bytes b = { 0 }, packed = { 0 };
+
+		write_model(&b, &families[i]);
+		pack_head(&b, &packed, i % 2 ? GGUF_TYPE_Q4_0 : GGUF_TYPE_Q8_0);
+		add(packed.p, packed.n);
+		bytes_free(&packed);
+		bytes_free(&b);
 	}
 }
