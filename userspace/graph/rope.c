@@ -45,6 +45,8 @@ int hearth_rope_create(const struct hearth_rope_opts *opts, struct hearth_rope *
 				     o.n_ctx, o.dims, (double)o.base, (double)o.freq_scale,
 				     (double)o.magnitude);
 	}
+	/* They are in the frequencies now, and the caller's to free. */
+	rope->p.factors = NULL;
 	*out = rope;
 	return 0;
 }
