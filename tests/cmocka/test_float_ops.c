@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The transformer ops but MATMUL and those of the KV cache: right against
+ * The transformer ops but MATMUL, GET_ROWS and those of the KV cache: right against
  * double precision, the same bits on every ISA, every check of their commands.
  */
 #include "float_ops.h"
@@ -336,73 +336,6 @@ static void test_softcap_refuses(void **state)
 	REFUSED(dst, good.src + 4, "dst");
 }
 
-static void test_get_rows(void **state)
-{
-	struct fixture *f = *state;
-	const uint32_t cols = 32, rows = 9, n = 5;
-	const unsigned int types[] = { HEARTH_TYPE_F32, HEARTH_TYPE_F16, HEARTH_TYPE_BF16,
-				       HEARTH_TYPE_Q4_0, HEARTH_TYPE_Q8_0, HEARTH_TYPE_Q5_1 };
-
-	for (size_t t = 0; t < ARRAY_SIZE(types); t++) {
-		unsigned int elements, bytes;
-		uint8_t *table;
-		int32_t *ids = ks_alloc(&f->ks, n * 4);
-		float *dst = ks_alloc(&f->ks, n * cols * 4);
-		struct hearth_cmd_get_rows c = {
-			.hdr = KS_HDR(GET_ROWS, hearth_cmd_get_rows),
-			.ids = ks_va(&f->ks, ids), .dst = ks_va(&f->ks, dst),
-			.rows = rows, .cols = cols, .n = n, .type = (uint8_t)types[t],
-		};
-
-		hk_type_block(types[t], &elements, &bytes);
-		table = ks_alloc(&f->ks, rows * cols / elements * bytes);
-		c.table = ks_va(&f->ks, table);
-		for (uint32_t i = 0; i < rows * cols / elements * bytes; i++)
-			table[i] = (uint8_t)ks_u32(&f->rng);
-		for (uint32_t i = 0; i < n; i++)
-			ids[i] = (const int32_t[]){ 8, 0, 3, 3, 7 }[i];
-		check_isas(f, &c, dst, n * cols * 4);
-		if (types[t] == HEARTH_TYPE_F32)
-			assert_memory_equal(dst + cols, table, cols * 4);
-		else
-			check_nan(dst, n * cols);
-		assert_memory_equal(dst + 2 * cols, dst + 3 * cols, cols * 4);
-		/* Only the rows that are read are mapped. */
-		f->ks.bytes_mapped = 0;
-		ks_run(&f->ks, f->ex, &c);
-		assert_int_equal(f->ks.bytes_mapped,
-				 n * 4 + n * cols * 4 + n * cols / elements * bytes);
-		for (int i = 0; i < 3; i++) {
-			ids[4] = (const int32_t[]){ 9, -1, INT32_MIN }[i];
-			ks_fail(&f->ks, f->ex, &c, -EINVAL, HEARTH_HW_ERR_OPERAND, "ids");
-		}
-		ks_fini(&f->ks);
-	}
-}
-
-static void test_get_rows_refuses(void **state)
-{
-	struct fixture *f = *state;
-	int32_t *ids = ks_alloc(&f->ks, 8);
-	struct hearth_cmd_get_rows good = {
-		.hdr = KS_HDR(GET_ROWS, hearth_cmd_get_rows),
-		.table = ks_va(&f->ks, ks_alloc(&f->ks, 4 * 36)), .ids = ks_va(&f->ks, ids),
-		.dst = ks_va(&f->ks, ks_alloc(&f->ks, 2 * 64 * 4)),
-		.rows = 4, .cols = 64, .n = 2, .type = HEARTH_TYPE_Q4_0,
-	}, c;
-
-	ks_run(&f->ks, f->ex, &good);
-	REFUSED(type, HEARTH_TYPE_I32, "type");
-	REFUSED(type, HEARTH_TYPE_Q4_0_R8, "type");
-	REFUSED(cols, 33, "cols");
-	REFUSED(cols, 0, "rows");
-	REFUSED(n, 0, "n");
-	REFUSED(table, good.table + 1, "table");
-	REFUSED(ids, good.ids + 2, "ids");
-	REFUSED(dst, good.table, "dst");
-	REFUSED(reserved[0], 1, "reserved");
-}
-
 static void test_argmax(void **state)
 {
 	struct fixture *f = *state;
@@ -498,8 +431,6 @@ int main(void)
 		TEST(test_rms_norm_refuses),
 		TEST(test_rope),
 		TEST(test_rope_refuses),
-		TEST(test_get_rows),
-		TEST(test_get_rows_refuses),
 		TEST(test_argmax),
 		TEST(test_foreign_float_mode),
 	};

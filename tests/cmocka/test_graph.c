@@ -460,16 +460,17 @@ static void tables_of_rows_and_matmuls_are_checked(void **state)
 	refused(HEARTH_MATMUL, y, NULL, "'y' is (3, 8): (3, 10)", x8, t);
 	refused(HEARTH_MATMUL, p, NULL, "'t8' is of type i8", x8, t8);
 	refused(HEARTH_MATMUL, p, NULL, "'ids' is (3): 2 dimensions", ids, t);
-	refused(HEARTH_GET_ROWS, y32, NULL, "'r8' is of type q8_0_r8, which matmul alone reads",
-		r8, ids);
+	refused(HEARTH_GET_ROWS, y32, NULL, "(10, 32) is of type q8_0_r8: a multiple of 8 rows",
+		r10, ids);
 	refused(HEARTH_RESHAPE, gm_tensor(g, "r16", HEARTH_TYPE_Q8_0_R8, ACT, DIMS(16, 32)), NULL,
-		"'r8b' is of type q8_0_r8, which matmul alone reads",
+		"'r8b' is of type q8_0_r8, whose rows stand in groups",
 		gm_tensor(g, "r8b", HEARTH_TYPE_Q8_0_R8, IN, DIMS(8, 64)));
-	refused(HEARTH_MATMUL, p, NULL, "(10, 32) are of type q8_0_r8: a multiple of 8 rows",
+	refused(HEARTH_MATMUL, p, NULL, "(10, 32) is of type q8_0_r8: a multiple of 8 rows",
 		x32, r10);
 	gm_op(g, HEARTH_MATMUL, INPUTS(x32, r8), p8, NULL);
 	gm_op(g, HEARTH_MATMUL, INPUTS(x8, t), p, NULL);
 	gm_op(g, HEARTH_GET_ROWS, INPUTS(t, ids), y, NULL);
+	gm_op(g, HEARTH_GET_ROWS, INPUTS(r8, ids), y32, NULL);
 }
 
 static void norms_and_gates_are_checked(void **state)

@@ -20,8 +20,8 @@
 #include "kernel_space.h"
 #include "kernels/decode.h"
 #include "kernels/float.h"
-#include "kernels/r8.h"
 #include "models.h"
+#include "r8_rows.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -95,21 +95,6 @@ static void fill_weights(uint8_t *w, unsigned int type, uint64_t n, bool odd,
 	}
 }
 
-/* Rows of @from, which are of the type of the blocks, to rows of eight. */
-static void pack(uint8_t *to, const uint8_t *from, unsigned int type, uint32_t in_n,
-		 uint32_t out_n)
-{
-	const uint64_t row = hk_row_bytes(type, in_n), block = hk_type(type)->bytes;
-
-	for (uint32_t o = 0; o < out_n; o++) {
-		uint8_t *group = to + o / HK_R8_ROWS * HK_R8_ROWS * row;
-
-		for (uint64_t at = 0; at < row; at += block)
-			hk_r8_pack(type, group + HK_R8_ROWS * at, o % HK_R8_ROWS,
-				   from + o * row + at);
-	}
-}
-
 /* fill_weights() for any type */
 static void fill_matrix(uint8_t *w, unsigned int type, uint32_t in_n, uint32_t out_n,
 			struct ks_rng *rng)
@@ -123,7 +108,7 @@ static void fill_matrix(uint8_t *w, unsigned int type, uint32_t in_n, uint32_t o
 	}
 	rows = malloc(out_n * hk_row_bytes(base, in_n));
 	fill_weights(rows, base, (uint64_t)in_n * out_n, false, rng);
-	pack(w, rows, type, in_n, out_n);
+	r8_pack_rows(w, rows, type, out_n, in_n);
 	free(rows);
 }
 
@@ -186,14 +171,14 @@ static void check_r8(struct problem *p, const float *want)
 {
 	const struct hearth_cmd_matmul rows = p->cmd;
 	const uint32_t out_n = rows.out_n / HK_R8_ROWS * HK_R8_ROWS;
-	const unsigned int type = hk_r8_of(rows.type);
+	const unsigned int type = r8_of(rows.type);
 	const struct hk_isa *isa;
 	uint8_t *packed;
 
 	if (!type || !out_n)
 		return;
 	packed = ks_alloc(&p->ks, out_n * hk_row_bytes(type, rows.in_n));
-	pack(packed, p->weights, type, rows.in_n, out_n);
+	r8_pack_rows(packed, p->weights, type, out_n, rows.in_n);
 	p->cmd.type = (uint8_t)type;
 	p->cmd.out_n = out_n;
 	p->cmd.weights = ks_va(&p->ks, packed);

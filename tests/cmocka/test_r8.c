@@ -79,23 +79,22 @@ static void types_are_those_of_their_blocks(void **state)
 	for (unsigned int t = 0; t < HEARTH_TYPE_COUNT; t++) {
 		if (!hk_type(t))
 			continue;
-		if (hk_r8_of(t))
-			assert_int_equal(hk_type(hk_r8_of(t))->r8, t);
 		found += hk_type(t)->r8 != 0;
 	}
 	assert_int_equal(found, ARRAY_SIZE(layouts));
 	for (size_t l = 0; l < ARRAY_SIZE(layouts); l++) {
 		const struct hk_type *r8 = hk_type(layouts[l].type), *t = hk_type(layouts[l].rows);
 
-		assert_int_equal(hk_r8_of(layouts[l].rows), layouts[l].type);
-		assert_int_equal(hk_r8_of(layouts[l].type), 0);
+		assert_int_equal(r8->r8, layouts[l].rows);
+		assert_int_equal(t->r8, 0);
 		assert_int_equal(r8->elements, t->elements);
 		assert_int_equal(r8->bytes, t->bytes);
 		assert_int_equal(r8->unit, t->unit);
 		assert_int_equal(r8->min, t->min);
 		assert_true(hk_types_mask() >> layouts[l].type & 1);
 		assert_true(hk_type_is_weights(layouts[l].type));
-		assert_false(hk_type_has_rows(layouts[l].type));
+		assert_int_equal(hk_group_rows(layouts[l].type), 8);
+		assert_int_equal(hk_group_rows(layouts[l].rows), 1);
 	}
 }
 

@@ -436,6 +436,8 @@ static void call_product(struct hearth_graph *g, struct reader *r, struct call *
 	uint32_t rows = dim(r), in = type >= HEARTH_TYPE_Q4_0 ? 32 : dim(r), out = dim(r);
 	bool q = c->kind == HEARTH_FULLY_CONNECTED;
 
+	if (type >= HEARTH_TYPE_Q4_0_R8)
+		out *= 8;
 	c->n = 2;
 	c->type = q ? HEARTH_TYPE_I8 : HEARTH_TYPE_F32;
 	c->s = SHAPE(rows, out);

@@ -258,6 +258,8 @@ static void floats(struct input *in)
 		.rows = 2, .kv_heads = 2, .head_dim = 16, .n_ctx = 32, .type = HEARTH_TYPE_F16 };
 	const struct hearth_cmd_get_rows rows = { .table = 0x4000, .ids = 0x8000, .dst = 0xc000,
 		.rows = 16, .cols = 32, .n = 3, .type = HEARTH_TYPE_Q4_0 };
+	const struct hearth_cmd_get_rows groups = { .table = 0x4000, .ids = 0x8000,
+		.dst = 0xc000, .rows = 16, .cols = 64, .n = 3, .type = HEARTH_TYPE_Q8_0_R8 };
 	const struct hearth_cmd_rms_norm norm = { .src = 0x8000, .weights = 0x4000,
 		.dst = 0x8000, .rows = 3, .n = 50, .eps = 0x358637bd };
 	size_t p = put(in, 0, HEARTH_OP_MATMUL, &mm, sizeof(mm));
@@ -266,6 +268,7 @@ static void floats(struct input *in)
 	p = put(in, 256, HEARTH_OP_ROPE, &rope, sizeof(rope));
 	fill_nops(in, put(in, p, HEARTH_OP_KV_WRITE, &kv, sizeof(kv)), 512);
 	p = put(in, 512, HEARTH_OP_GET_ROWS, &rows, sizeof(rows));
+	p = put(in, p, HEARTH_OP_GET_ROWS, &groups, sizeof(groups));
 	fill_nops(in, put(in, p, HEARTH_OP_RMS_NORM, &norm, sizeof(norm)), 768);
 	fill_nops(in, 768, 1024);
 }

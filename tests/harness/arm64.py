@@ -20,7 +20,7 @@ IN_GUEST = [(m, ['run', '-n', '16', '--ignore-eos', '-p', 'Once upon a time', f'
 # Not what who started the tests has set.
 FREE = {'HEARTH_ISA': ''}
 # These compare each level that the CPU has with plain C.
-PROGRAMS = ['test_mathf', 'test_int8', 'test_int8_fields', 'test_matmul', 'test_float_ops', 'test_kv_ops',
+PROGRAMS = ['test_mathf', 'test_int8', 'test_int8_fields', 'test_matmul', 'test_float_ops', 'test_get_rows', 'test_kv_ops',
             'test_context', 'test_exec']
 # This one takes the level of the CPU.
 PER_CPU = 'test_llm'

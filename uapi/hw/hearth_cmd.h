@@ -58,7 +58,7 @@ enum hearth_type {
 	/*
 	 * Contract 1.3: the same blocks, eight rows side by side. Such a tensor has
 	 * a multiple of eight rows and as many bytes as one of the type without R8;
-	 * MATMUL alone reads it. The layout is in Documentation/arithmetic.rst.
+	 * MATMUL and GET_ROWS read it. The layout is in Documentation/arithmetic.rst.
 	 */
 	HEARTH_TYPE_Q4_0_R8 = 32,
 	HEARTH_TYPE_Q8_0_R8 = 33,
@@ -388,13 +388,20 @@ struct hearth_cmd_mean_q {
  */
 struct hearth_cmd_get_rows {
 	struct hearth_cmd_header hdr;
-	/** @table: Table of @rows rows of @cols elements of @type. */
+	/**
+	 * @table: Table of @rows rows of @cols elements of @type. What is read are the
+	 * rows that @ids name; of a type in rows of eight their groups, eight rows
+	 * each, from row @ids[i] rounded down to a multiple of eight on.
+	 */
 	__le64 table;
 	/** @ids: Row numbers, i32[n]; one outside of the table is a fault. */
 	__le64 ids;
 	/** @dst: Output, f32 [n][cols]. */
 	__le64 dst;
-	/** @rows: Dimensions, none zero. */
+	/**
+	 * @rows: Dimensions, none zero; @cols a multiple of @type's block, @rows a
+	 * multiple of eight if @type is in rows of eight.
+	 */
 	__le32 rows, cols, n;
 	/** @type: F32, F16, BF16 or a block type. */
 	__u8 type;
@@ -412,7 +419,10 @@ struct hearth_cmd_matmul {
 	__le64 src;
 	/** @dst: Output, f32 [rows][out_n]. */
 	__le64 dst;
-	/** @rows: Dimensions, none zero; in_n a multiple of @type's block. */
+	/**
+	 * @rows: Dimensions, none zero; @in_n a multiple of @type's block, @out_n a
+	 * multiple of eight if @type is in rows of eight.
+	 */
 	__le32 rows, in_n, out_n;
 	/** @type: F32, F16, BF16 or a block type. */
 	__u8 type;

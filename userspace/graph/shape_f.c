@@ -7,7 +7,6 @@
 
 #include "graph/shape.h"
 #include "kernels/exec.h"
-#include "kernels/r8.h"
 #include "kernels/types.h"
 
 static int want_f32(const struct hg_check *c, const struct hg_tensor *a,
@@ -29,24 +28,27 @@ static int want_indices(const struct hg_check *c, const struct hg_tensor *t, uin
 			 hg_shape(t).s, (unsigned long long)rows);
 }
 
-/* Weights whose rows can be read one by one */
-static int want_rows(const struct hg_check *c, const struct hg_tensor *t)
+/* A matrix of weights, in whole groups of rows if its type has such */
+static int want_matrix(const struct hg_check *c, const struct hg_tensor *t)
 {
-	if (hk_type(t->type)->r8)
-		return hg_refuse(c->op, -EINVAL,
-				 "'%s' is of type %s, which matmul alone reads", t->name,
-				 hk_type_name(t->type));
-	return hg_want_weights(c, t);
+	uint32_t group = hk_group_rows(t->type);
+	int ret = hg_want_rank(c, t, 2);
+
+	if (!ret)
+		ret = hg_want_weights(c, t);
+	if (ret || !(t->dims[0] % group))
+		return ret;
+	return hg_refuse(c->op, -EINVAL,
+			 "'%s' %s is of type %s: a multiple of %u rows is wanted", t->name,
+			 hg_shape(t).s, hk_type_name(t->type), group);
 }
 
 int hg_check_get_rows(const struct hg_check *c)
 {
 	const struct hg_tensor *table = c->in[0], *ids = c->in[1];
 	uint32_t dims[2];
-	int ret = hg_want_rank(c, table, 2);
+	int ret = want_matrix(c, table);
 
-	if (!ret)
-		ret = want_rows(c, table);
 	if (!ret)
 		ret = want_indices(c, ids, ids->elements);
 	if (!ret)
@@ -65,21 +67,15 @@ int hg_check_matmul(const struct hg_check *c)
 	int ret = hg_want_rank(c, src, 2);
 
 	if (!ret)
-		ret = hg_want_rank(c, w, 2);
-	if (!ret)
 		ret = want_f32(c, src, c->out);
 	if (!ret)
-		ret = hg_want_weights(c, w);
+		ret = want_matrix(c, w);
 	if (ret)
 		return ret;
 	if (src->dims[1] != w->dims[1])
 		return hg_refuse(c->op, -EINVAL,
 				 "input '%s' %s and weights '%s' %s: their last dimensions differ",
 				 src->name, hg_shape(src).s, w->name, hg_shape(w).s);
-	if (hk_type(w->type)->r8 && w->dims[0] % HK_R8_ROWS)
-		return hg_refuse(c->op, -EINVAL,
-				 "weights '%s' %s are of type %s: a multiple of %u rows is wanted",
-				 w->name, hg_shape(w).s, hk_type_name(w->type), HK_R8_ROWS);
 	dims[0] = src->dims[0];
 	dims[1] = w->dims[0];
 	return hg_want_dims(c, c->out, 2, dims);

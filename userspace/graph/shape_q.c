@@ -238,7 +238,7 @@ int hg_check_reshape(const struct hg_check *c)
 
 	/* The same bytes would be other elements. */
 	if (hk_type(src->type)->r8)
-		return hg_refuse(c->op, -EINVAL, "'%s' is of type %s, which matmul alone reads",
+		return hg_refuse(c->op, -EINVAL, "'%s' is of type %s, whose rows stand in groups",
 				 src->name, hk_type_name(src->type));
 	if (src->type == out->type && src->bytes == out->bytes)
 		return 0;

@@ -111,7 +111,7 @@ struct hk_float_kernels {
 				uint32_t dim);
 	void (*to_q8)(uint8_t *y, const float *x, uint32_t n);
 	void (*to_f16)(uint16_t *y, const float *x, uint32_t n);
-	/* Decode a row of @n elements of any weight type. */
+	/* Decode a row of @n elements of any weight type but those in rows of eight. */
 	void (*get_row)(float *y, const uint8_t *row, unsigned int type, uint32_t n);
 	/* Quantize one row, in blocks of 32, or of 256. */
 	void (*quantize)(const struct hk_act *act, uint32_t row, const float *x, uint32_t n);

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "kernels/float.h"
+#include "kernels/r8.h"
 
 int hk_get_rows_operands(const void *cmd, struct hk_operand *op, struct hk_fault *fault)
 {
@@ -10,9 +11,10 @@ int hk_get_rows_operands(const void *cmd, struct hk_operand *op, struct hk_fault
 
 	if (c->reserved[0] || c->reserved[1] || c->reserved[2])
 		return hk_bad(fault, "reserved");
-	if (!hk_type_has_rows(c->type))
+	if (!hk_type_is_weights(c->type))
 		return hk_bad(fault, "type");
-	if (hk_elements((uint32_t[]){ c->rows, c->cols }, 2, &table))
+	if (hk_elements((uint32_t[]){ c->rows, c->cols }, 2, &table) ||
+	    c->rows % hk_group_rows(c->type))
 		return hk_bad(fault, "rows");
 	if (hk_elements((uint32_t[]){ c->n, c->cols }, 2, &out))
 		return hk_bad(fault, "n");
@@ -29,12 +31,31 @@ int hk_get_rows_operands(const void *cmd, struct hk_operand *op, struct hk_fault
 	return 3;
 }
 
-/* Maps the rows that are read and nothing else of the table. */
+/* Decodes the row of @id from its group, or from where it lies by itself. */
+static void get_row(const struct hearth_cmd_get_rows *c, const struct hk_float_kernels *flt,
+		    const uint8_t *group, uint32_t id, float *dst)
+{
+	const struct hk_type *t = hk_type(c->type);
+	uint8_t block[HK_R8_MAX_BYTES];
+
+	if (!t->r8) {
+		flt->get_row(dst, group, c->type, c->cols);
+		return;
+	}
+	for (uint32_t k = 0; k < c->cols; k += t->elements, group += HK_R8_ROWS * t->bytes) {
+		hk_r8_unpack(c->type, group, id % HK_R8_ROWS, block);
+		flt->get_row(dst + k, block, t->r8, t->elements);
+	}
+}
+
+/* Maps the rows that are read, with those of their groups, and nothing else of the table. */
 static int copy_rows(const struct hearth_cmd_get_rows *c, const int32_t *ids, float *dst,
 		     struct hk_space *space, struct hk_run *r)
 {
-	uint64_t bytes = hk_row_bytes(c->type, c->cols);
-	struct hk_operand row = { .bytes = bytes, .access = HK_READ };
+	uint32_t rows = hk_group_rows(c->type);
+	struct hk_operand group = {
+		.bytes = rows * hk_row_bytes(c->type, c->cols), .access = HK_READ
+	};
 	struct hk_map map;
 
 	for (uint32_t i = 0; i < c->n; i++) {
@@ -43,11 +64,11 @@ static int copy_rows(const struct hearth_cmd_get_rows *c, const int32_t *ids, fl
 
 		if (id >= c->rows)
 			return hk_bad(r->fault, "ids");
-		row.va = c->table + id * bytes;
-		ret = hk_map(space, &map, &row, r->fault);
+		group.va = c->table + id / rows * group.bytes;
+		ret = hk_map(space, &map, &group, r->fault);
 		if (ret)
 			return ret;
-		hk_flt(r)->get_row(dst + (uint64_t)i * c->cols, map.ptr, c->type, c->cols);
+		get_row(c, hk_flt(r), map.ptr, id, dst + (uint64_t)i * c->cols);
 		ret = hk_unmap(space, &map, 0, r->fault);
 		if (ret)
 			return ret;

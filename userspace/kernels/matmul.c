@@ -6,7 +6,6 @@
 #include <errno.h>
 
 #include "kernels/float.h"
-#include "kernels/r8.h"
 
 /* Bounds the quantized input of a pass, whatever the command says. */
 #define PASS_BYTES	(16u << 20)
@@ -21,7 +20,7 @@ int hk_matmul_operands(const void *cmd, struct hk_operand *op, struct hk_fault *
 	if (!hk_type_is_weights(c->type))
 		return hk_bad(fault, "type");
 	if (hk_elements((uint32_t[]){ c->out_n, c->in_n }, 2, &weights) ||
-	    (hk_type(c->type)->r8 && c->out_n % HK_R8_ROWS))
+	    c->out_n % hk_group_rows(c->type))
 		return hk_bad(fault, "out_n");
 	if (hk_elements((uint32_t[]){ c->rows, c->in_n }, 2, &src) ||
 	    hk_elements((uint32_t[]){ c->rows, c->out_n }, 2, &dst))

@@ -38,15 +38,6 @@ const struct hk_r8_field *hk_r8_fields(unsigned int type)
 	}
 }
 
-unsigned int hk_r8_of(unsigned int type)
-{
-	for (unsigned int i = HEARTH_TYPE_Q4_0_R8; i <= HEARTH_TYPE_Q6_K_R8; i++) {
-		if (hk_type(i)->r8 == type)
-			return i;
-	}
-	return 0;
-}
-
 void hk_r8_unpack(unsigned int type, const uint8_t *column, unsigned int row, uint8_t *block)
 {
 	for (const struct hk_r8_field *f = hk_r8_fields(type); f->unit; f++) {

@@ -24,9 +24,6 @@ struct hk_r8_field {
 	uint8_t count;
 };
 
-/* The type in rows of eight whose blocks are of @type; 0: there is none. */
-unsigned int hk_r8_of(unsigned int type);
-
 /*
  * The fields of a block in their order in a column, up to one of unit 0. @type is
  * a type in rows of eight.

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "kernels/exec.h"
+#include "kernels/r8.h"
 #include "kernels/types.h"
 
 static const struct hk_type hk_type_table[HEARTH_TYPE_COUNT] = {
@@ -48,9 +49,9 @@ bool hk_type_is_weights(unsigned int type)
 		     type == HEARTH_TYPE_BF16);
 }
 
-bool hk_type_has_rows(unsigned int type)
+uint32_t hk_group_rows(unsigned int type)
 {
-	return hk_type_is_weights(type) && !hk_type(type)->r8;
+	return hk_type(type)->r8 ? HK_R8_ROWS : 1;
 }
 
 uint64_t hk_row_bytes(unsigned int type, uint64_t n)

@@ -38,11 +38,11 @@ struct hk_qblock {
 /* NULL if the number is no type. */
 const struct hk_type *hk_type(unsigned int type);
 
-/* A type that MATMUL reads: F32, F16, BF16, blocks. */
+/* A type that MATMUL and GET_ROWS read: F32, F16, BF16, blocks. */
 bool hk_type_is_weights(unsigned int type);
 
-/* One whose rows lie by themselves: GET_ROWS reads it too. */
-bool hk_type_has_rows(unsigned int type);
+/* Rows of a group, of which a matrix has a multiple: eight, see r8.h, or else one. */
+uint32_t hk_group_rows(unsigned int type);
 
 /*
  * Bytes of a row of @n elements, in rows of eight its share of them; 0 if @n is no
