@@ -8,7 +8,9 @@
 
 #include "gguf_writer.h"
 
-#define VOCAB	(3 + 256)
+/* Control tokens, bytes, and unused ones up to a multiple of eight */
+#define BYTES_END	(3 + 256)
+#define VOCAB		(BYTES_END + 5)
 #define EMBD	32
 #define FF	64
 #define HEADS	4
@@ -27,6 +29,8 @@ struct spec {
 	uint64_t q_rows, kv_rows;
 	/* what families have that llama has not */
 	bool fused, bias, qk_norm, post_norm;
+	/* an output matrix of its own */
+	bool untied;
 	/* keys behind those, without the architecture; without: left out */
 	struct {
 		const char *key;
@@ -75,10 +79,10 @@ static inline void sample_f32(struct bytes *b, const char *key, float v)
 	bytes_u32(b, bits);
 }
 
-/* A SentencePiece vocabulary of control tokens and single bytes. */
+/* A SentencePiece vocabulary of control tokens, single bytes and unused ones. */
 static inline void write_vocab(struct bytes *b)
 {
-	char piece[8];
+	char piece[24];
 
 	gw_kv_str(b, "tokenizer.ggml.model", "llama");
 	gw_kv_arr(b, "tokenizer.ggml.tokens", GGUF_VT_STR, VOCAB);
@@ -89,12 +93,16 @@ static inline void write_vocab(struct bytes *b)
 		snprintf(piece, sizeof(piece), "<0x%02X>", i);
 		gw_str(b, piece);
 	}
+	for (int i = BYTES_END; i < VOCAB; i++) {
+		snprintf(piece, sizeof(piece), "<unused%d>", i);
+		gw_str(b, piece);
+	}
 	gw_kv_arr(b, "tokenizer.ggml.scores", GGUF_VT_F32, VOCAB);
 	for (int i = 0; i < VOCAB; i++)
 		bytes_u32(b, 0);
 	gw_kv_arr(b, "tokenizer.ggml.token_type", GGUF_VT_I32, VOCAB);
 	for (int i = 0; i < VOCAB; i++)
-		bytes_u32(b, i == 0 ? 2 : i < 3 ? 3 : 6);
+		bytes_u32(b, i == 0 ? 2 : i < 3 ? 3 : i < BYTES_END ? 6 : 5);
 	gw_kv_u32(b, "tokenizer.ggml.bos_token_id", 1);
 	gw_kv_u32(b, "tokenizer.ggml.eos_token_id", 2);
 }
@@ -217,6 +225,8 @@ static inline void write_tensors(struct bytes *b, const struct spec *s, struct s
 {
 	sample_tensor(b, d, "token_embd.weight", VOCAB, EMBD);
 	sample_tensor(b, d, "output_norm.weight", 1, EMBD);
+	if (s->untied)
+		sample_tensor(b, d, "output.weight", VOCAB, EMBD);
 	if (s->rope_freqs)
 		sample_tensor(b, d, "rope_freqs.weight", 1, HEAD_DIM / 2);
 	if (s->extra)

@@ -84,8 +84,28 @@ static void plan_is_the_networks(void **state)
 	assert_null(why_of(g, why, "blk.1.ffn_down.weight"));
 	assert_string_equal(why_of(g, why, "blk.0.attn_norm.weight"),
 			    "the type has no form in rows of eight");
-	/* a multiple of eight it is not, either: 259 */
-	assert_string_equal(why_of(g, why, "token_embd.weight"), "its rows are no multiple of eight");
+	/* the output matrix as well */
+	assert_null(why_of(g, why, "token_embd.weight"));
+	gguf_close(g);
+	bytes_free(&b);
+}
+
+/* A row of an embedding that is nothing else is as fast where it lies by itself. */
+static void an_embedding_alone_stays(void **state)
+{
+	const char *why[MAX_TENSORS];
+	struct spec s = good;
+	struct bytes b = { 0 };
+	struct gguf *g;
+
+	s.untied = true;
+	write_model(&b, &s);
+	to_q8_0(&b);
+	g = open_bytes(&b);
+	assert_int_equal(llm_pack_plan(g, why), 0);
+	assert_string_equal(why_of(g, why, "token_embd.weight"),
+			    "only single rows of it are read, by get_rows");
+	assert_null(why_of(g, why, "output.weight"));
 	gguf_close(g);
 	bytes_free(&b);
 }
@@ -175,7 +195,8 @@ static void answer(const struct bytes *b, float logits[VOCAB])
 	close(fd);
 }
 
-static void pack_all(const struct bytes *b, struct bytes *out)
+/* All that can be, but for the embedding if @embedding is false. */
+static void pack_all(const struct bytes *b, struct bytes *out, bool embedding)
 {
 	struct gguf *g = open_bytes(b);
 	bool pack[MAX_TENSORS] = { false };
@@ -185,7 +206,8 @@ static void pack_all(const struct bytes *b, struct bytes *out)
 
 	assert_int_equal(llm_pack_plan(g, why), 0);
 	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
-		pack[i] = !why[i];
+		pack[i] = !why[i] && (embedding || !gguf_str_eq(gguf_tensor_at(g, i)->name,
+								"token_embd.weight"));
 		n += pack[i];
 	}
 	/* of a layer q, k, v, output and the three behind them, of which some are one */
@@ -194,24 +216,37 @@ static void pack_all(const struct bytes *b, struct bytes *out)
 	gguf_close(g);
 }
 
-static void families_answer_the_same(void **state)
+static void check_answers(const struct spec *s, bool embedding)
 {
-	const size_t n = sizeof(families) / sizeof(*families);
+	struct bytes b = { 0 }, out = { 0 };
 	float rows[VOCAB], groups[VOCAB];
 
-	for (size_t i = 0; i <= n; i++) {
-		struct bytes b = { 0 }, out = { 0 };
+	write_model(&b, s);
+	to_q8_0(&b);
+	pack_all(&b, &out, embedding);
+	answer(&b, rows);
+	answer(&out, groups);
+	assert_true(rows[0] == rows[0] && rows[0] != rows[1]);
+	assert_memory_equal(groups, rows, sizeof(rows));
+	bytes_free(&out);
+	bytes_free(&b);
+}
 
-		write_model(&b, i < n ? &families[i] : &fused);
-		to_q8_0(&b);
-		pack_all(&b, &out);
-		answer(&b, rows);
-		answer(&out, groups);
-		assert_true(rows[0] == rows[0] && rows[0] != rows[1]);
-		assert_memory_equal(groups, rows, sizeof(rows));
-		bytes_free(&out);
-		bytes_free(&b);
-	}
+static void families_answer_the_same(void **state)
+{
+	struct spec untied = good;
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++)
+		check_answers(&families[i], true);
+	check_answers(&fused, true);
+	untied.untied = true;
+	check_answers(&untied, true);
+}
+
+/* As files are in which no embedding was packed */
+static void an_embedding_in_rows_does_as_well(void **state)
+{
+	check_answers(&families[0], false);
 }
 
 static void no_network_no_plan(void **state)
@@ -242,9 +277,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(plan_is_the_networks),
+		cmocka_unit_test(an_embedding_alone_stays),
 		cmocka_unit_test(parts_must_be_groups),
 		cmocka_unit_test(parts_that_cut_groups_are_refused),
 		cmocka_unit_test(families_answer_the_same),
+		cmocka_unit_test(an_embedding_in_rows_does_as_well),
 		cmocka_unit_test(no_network_no_plan),
 	};
 

@@ -20,7 +20,7 @@
 const char *const fuzz_name = "llm";
 
 const uint64_t fuzz_values[] = {
-	0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 64, 255, 256, 259, 1024, 1025, 4096, 8192, 8193,
+	0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 31, 32, 33, 64, 255, 256, 264, 1024, 1025, 4096, 8192, 8193,
 	65535, 1 << 24, (1 << 24) + 1, INT32_MAX, 0x80000000, UINT32_MAX, 0x7fc00000, 0x7f800000,
 	0xff800000, 0x3f800000, 0x00000001, 0xbf800000, UINT64_MAX,
 	GGUF_TYPE_Q4_0_R8, GGUF_TYPE_Q8_0_R8, GGUF_TYPE_Q4_K_R8, GGUF_TYPE_Q5_K_R8, GGUF_TYPE_Q6_K_R8,

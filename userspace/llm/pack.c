@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Which weights may stand in rows of eight. The network itself tells: those that
- * nothing but MATMUL reads, and in whole groups of rows.
+ * Which weights shall stand in rows of eight. The network itself tells: those that
+ * MATMUL reads, where all that is read of them are whole groups of rows. GET_ROWS may
+ * read them too, as of an embedding that is the output matrix as well; what it alone
+ * reads is a row of many, which is as fast where it lies by itself.
  */
 #include "llm/pack.h"
 
@@ -26,19 +28,25 @@ static uint64_t find(const struct gguf *g, const struct hg_tensor *t)
 	return i;
 }
 
-/* Why an op cannot read its weights @w, rows of @t, in groups; NULL: it can. */
-static const char *op_refusal(const struct hg_op *op, const struct hg_tensor *w,
-			      const struct gguf_tensor *t)
+/* Reasons that hold until an op is found that multiplies. */
+static const char unread[] = "no matmul reads it";
+static const char looked_up[] = "only single rows of it are read, by get_rows";
+
+/* Why a tensor @t stays, now that @op reads of it the rows @w; NULL: it does not. */
+static const char *reason(const struct hg_op *op, const struct hg_tensor *w,
+			  const struct gguf_tensor *t, const char *why)
 {
 	uint64_t first = (w->offset - t->file_offset) / t->row_bytes;
 
-	if (op->kind == HEARTH_GET_ROWS)
-		return "single rows of it are read, by get_rows";
-	if (op->kind != HEARTH_MATMUL)
-		return "matmul is not what reads it";
+	if (why && why != unread && why != looked_up)
+		return why;
+	if (op->kind != HEARTH_MATMUL && op->kind != HEARTH_GET_ROWS)
+		return "what reads it is neither matmul nor get_rows";
 	if (first % GGUF_R8_ROWS || w->dims[0] % GGUF_R8_ROWS)
 		return "parts of it are read that are no multiple of eight rows";
-	return NULL;
+	if (op->kind == HEARTH_MATMUL)
+		return NULL;
+	return why ? looked_up : NULL;
 }
 
 static void ask_op(const struct gguf *g, const struct hearth_graph *graph,
@@ -51,8 +59,8 @@ static void ask_op(const struct gguf *g, const struct hearth_graph *graph,
 		if (!w || w->role != HEARTH_TENSOR_WEIGHTS)
 			continue;
 		k = find(g, w);
-		if (k < gguf_n_tensors(g) && !why[k])
-			why[k] = op_refusal(op, w, gguf_tensor_at(g, k));
+		if (k < gguf_n_tensors(g))
+			why[k] = reason(op, w, gguf_tensor_at(g, k), why[k]);
 	}
 }
 
@@ -68,8 +76,11 @@ int llm_pack_plan(const struct gguf *g, const char **why)
 	ret = llm_build_step(g, &hp, 1, 1, 1, HEARTH_TYPE_F16, &step);
 	if (ret)
 		return ret;
-	for (uint64_t i = 0; i < gguf_n_tensors(g); i++)
+	for (uint64_t i = 0; i < gguf_n_tensors(g); i++) {
 		why[i] = gguf_pack_refusal(gguf_tensor_at(g, i));
+		if (!why[i])
+			why[i] = unread;
+	}
 	for (uint32_t i = 0; i < step.graph->n_ops; i++)
 		ask_op(g, step.graph, &step.graph->ops[i], why);
 	hearth_graph_destroy(step.graph);
