@@ -53,8 +53,9 @@ QEMUS = {
     'qemu': {'arch': 'amd64', 'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64'},
     'qemu-arm64': {'arch': 'arm64', 'package': 'qemu-system-arm', 'command': 'qemu-system-aarch64'},
 }
-# Other people's engines, for the benchmarks. Their libc is newer than the
-# machine's: `run` in the part's folder starts a program with its own one.
+# Other people's programs: engines for the benchmarks, a CPU in software. Their libc is
+# newer than the machine's: `run` in the part's folder starts one with its own.
+# needs: how the names of the packages begin that are fetched beside those named (all).
 # plugins: a folder that is compiled in as a path of the installed system, and
 # is looked for beside the program (so, the loader) too.
 PEERS = {
@@ -62,6 +63,10 @@ PEERS = {
                   'folders': ['llama'], 'plugins': 'ggml/backends0', 'check': ['llama-bench', '--version']},
     'xnnpack': {'suite': 'sid', 'packages': ['libxnnpack-dev', 'libpthreadpool-dev']},
     'onnxruntime': {'suite': 'sid', 'packages': ['libonnxruntime-dev']},
+    # With what makes a disk that boots; what else they need are libraries.
+    'bochs': {'suite': 'trixie', 'needs': 'lib', 'check': ['genisoimage', '--version'],
+              'packages': ['bochs', 'bochs-term', 'bochsbios', 'vgabios', 'isolinux', 'syslinux-common',
+                           'genisoimage']},
 }
 # Modules of the image that a test may load; the rest is 600 MB of other hardware.
 MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/iommu',
@@ -344,8 +349,9 @@ def get_peer(name, notes):
     root = os.path.join(cache_dir(), f'{name}-{version.replace(":", "_")}')
     if not os.path.isdir(root):
         with staged(root) as tmp:
-            debs = apt.download(apt.closure(*row['packages']), os.path.join(tmp, 'debs'))
-            unpack(debs, tmp)
+            wanted = [p for p in apt.closure(*row['packages'])
+                      if p.startswith(row.get('needs', '')) or p.split('=')[0] in row['packages']]
+            unpack(apt.download(wanted, os.path.join(tmp, 'debs')), tmp)
             shutil.rmtree(os.path.join(tmp, 'debs'))
             lib = os.path.join(tmp, HOST_LIBRARIES)
             for plugin in os.listdir(os.path.join(lib, row['plugins'])) if row.get('plugins') else []:

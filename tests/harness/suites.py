@@ -13,6 +13,7 @@ import threading
 
 from tap import FAIL, PASS, SKIP, Result, parse, split_runs
 import arm64
+import avx512
 import devicetree
 import klog
 import tap
@@ -568,6 +569,7 @@ SUITES = [
     ('fuzz', HOST, fuzz, 'hostile files and streams'),
     ('sanitizers', HOST, sanitizers, 'unit tests under ASan+UBSan, threads under TSan'),
     ('arm64', HOST, on_arm64, 'NEON under qemu-user: the bits of plain C, and of this machine; hearth.ko'),
+    ('avx512', HOST, avx512.suite, 'AVX-512 under Bochs: the bits of plain C, and of this machine'),
     ('vm', GUEST, vm, 'the runner of guests notices what it must'),
     ('kselftest', GUEST, kselftest, 'ioctls, faults, unplug, in the guest'),
     ('new-kernel', GUEST, new_kernel, 'the newest kernel of Debian: hearth.ko with W=1, and a boot of it'),
