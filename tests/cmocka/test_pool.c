@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -391,6 +392,101 @@ static void test_pool_on_cores(void **state)
 	hk_pool_destroy(pool);
 }
 
+/*
+ * A worker that holds a task and does not run, as one whose core others have: it
+ * sleeps until somebody moves it.
+ */
+struct stuck {
+	pthread_barrier_t barrier;
+	cpu_set_t home;
+	int caller_cpu, cpu, returned;
+	bool left_home;
+};
+
+static bool has_home(const struct stuck *s)
+{
+	cpu_set_t now;
+
+	return !sched_getaffinity(0, sizeof(now), &now) && CPU_EQUAL(&now, &s->home);
+}
+
+static void stuck_task(void *arg, unsigned int task, unsigned int worker)
+{
+	struct timespec pause = { .tv_nsec = 100000000 };
+	struct stuck *s = arg;
+
+	pthread_barrier_wait(&s->barrier);
+	if (!worker) {
+		s->caller_cpu = sched_getcpu();
+		return;
+	}
+	for (int i = 0; i < 100 && has_home(s); i++)
+		nanosleep(&pause, NULL);
+	s->left_home = !has_home(s);
+	s->cpu = sched_getcpu();
+}
+
+static void home_task(void *arg, unsigned int task, unsigned int worker)
+{
+	struct stuck *s = arg;
+
+	pthread_barrier_wait(&s->barrier);
+	if (worker)
+		s->returned += has_home(s);
+}
+
+static void test_stuck_worker_is_fetched(void **state)
+{
+	struct stuck s = { .cpu = -1 };
+	cpu_set_t before, one;
+	struct hk_pool *pool;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	s.home = before;
+	if (CPU_COUNT(&before) < 2) {
+		print_message("SKIP: one core only\n");
+		skip();
+	}
+	pool = hk_pool_create(2);
+	pthread_barrier_init(&s.barrier, NULL, 2);
+	/* The caller stays where it is, so that the test knows where that is. */
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	for (int k = 1; k <= 3; k++) {
+		s.left_home = false;
+		hk_pool_run(pool, stuck_task, &s, 2);
+		assert_true(s.left_home);
+		assert_int_equal(s.cpu, s.caller_cpu);
+		/* Its next task finds it free to go where it could before. */
+		hk_pool_run(pool, home_task, &s, 2);
+		assert_int_equal(s.returned, k);
+	}
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+	pthread_barrier_destroy(&s.barrier);
+	hk_pool_destroy(pool);
+}
+
+/* More workers than cores: who has none is no exception, and nobody is moved. */
+static void test_crowd_is_left_alone(void **state)
+{
+	struct stuck s = { 0 };
+	struct hk_pool *pool;
+	struct hold h = { 0 };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	pool = hk_pool_create_on(2, &one);
+	s.home = one;
+	hk_pool_run(pool, hold_task, &h, 2);
+	pthread_barrier_init(&s.barrier, NULL, 2);
+	hk_pool_run(pool, home_task, &s, 2);
+	assert_int_equal(s.returned, 1);
+	pthread_barrier_destroy(&s.barrier);
+	hk_pool_destroy(pool);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +498,8 @@ int main(void)
 		cmocka_unit_test(test_idle_workers_sleep),
 		cmocka_unit_test(test_waiting_caller_sleeps),
 		cmocka_unit_test(test_late_worker_is_not_waited_for),
+		cmocka_unit_test(test_stuck_worker_is_fetched),
+		cmocka_unit_test(test_crowd_is_left_alone),
 		cmocka_unit_test(test_big_cores),
 		cmocka_unit_test(test_pool_on_cores),
 	};

@@ -3,8 +3,9 @@
  * Each worker has its own share of the tasks, the same one from run to run: it
  * meets the memory that its cache holds, and no line is written by two. Who is
  * done takes from the end of others' shares, so a worker whose core was taken
- * away delays no more than the task that it holds. Between runs workers spin
- * for some microseconds, the time between two ops, then sleep.
+ * away delays no more than the task that it holds, and for that it is fetched
+ * (pool_place.h). Between runs workers spin for some microseconds, the time between
+ * two ops, then sleep.
  */
 #include <errno.h>
 #include <limits.h>
@@ -20,9 +21,16 @@
 
 #include "kernels/fpenv.h"
 #include "kernels/pool.h"
+#include "kernels/pool_place.h"
 
 #define HK_POOL_MAX	64
 #define HK_POOL_SPINS	4000
+
+/* How long a caller that waits sleeps at first. */
+#define HK_POOL_FIRST_NS	250000l
+
+/* Turns of a spinning loop between looks at what costs more than a line. */
+#define HK_POOL_LOOK	32
 
 struct hk_worker {
 	/*
@@ -36,14 +44,20 @@ struct hk_worker {
 
 	/* Tasks of any share that it has finished, ever. */
 	_Alignas(64) _Atomic uint32_t done;
+	struct hk_place place;
 	struct hk_pool *pool;
-	pthread_t thread;
 	unsigned int index;
 };
 
 struct hk_pool {
 	unsigned int threads;
 	atomic_bool stop;
+
+	/* There is a core for each: else it is no wonder that one has none. */
+	bool may_fetch;
+
+	/* The core that the caller has, as of the begin of a run. */
+	_Atomic int caller_cpu;
 
 	/* Tasks of all runs, counted by the caller. */
 	uint32_t started;
@@ -60,9 +74,10 @@ struct hk_pool {
 	struct hk_worker worker[];
 };
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value)
+/* @limit: NULL for none */
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *limit)
 {
-	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, limit, NULL, 0);
 }
 
 static void futex_wake(_Atomic uint32_t *word, int waiters)
@@ -106,6 +121,11 @@ static bool take(struct hk_worker *from, bool own, unsigned int *task)
 	return false;
 }
 
+static int caller_cpu(struct hk_pool *p)
+{
+	return atomic_load_explicit(&p->caller_cpu, memory_order_relaxed);
+}
+
 /* Its own share, then the others': what is left of them when it is done. */
 static void work(struct hk_worker *w)
 {
@@ -113,18 +133,22 @@ static void work(struct hk_worker *w)
 	unsigned int task;
 	uint32_t n = 0;
 
+	hk_place_enter(&w->place);
 	for (unsigned int i = 0; i < p->threads; i++) {
 		struct hk_worker *from = &p->worker[(w->index + i) % p->threads];
 
 		for (; take(from, !i, &task); n++)
 			from->fn(from->arg, task, w->index);
 	}
+	hk_place_leave(&w->place);
 	/* Both sequentially consistent: the caller sees the sum, or we see it sleep. */
 	atomic_fetch_add(&w->done, n);
 	if (w->index && atomic_load(&p->caller_sleeps)) {
 		atomic_fetch_add(&p->ends, 1);
 		futex_wake(&p->ends, 1);
 	}
+	if (w->index)
+		hk_place_return(&w->place, caller_cpu(p));
 }
 
 static bool must_go_on(struct hk_worker *w)
@@ -139,6 +163,10 @@ static void wait_for_run(struct hk_worker *w)
 	for (int i = 0; i < HK_POOL_SPINS; i++) {
 		if (must_go_on(w))
 			return;
+		/* Who has the caller's core waits for nobody but itself. */
+		if (!(i % HK_POOL_LOOK) && sched_getcpu() == caller_cpu(p) &&
+		    !hk_place_part(&w->place, caller_cpu(p)))
+			break;
 		relax();
 	}
 	atomic_fetch_add(&p->sleepers, 1);
@@ -147,7 +175,7 @@ static void wait_for_run(struct hk_worker *w)
 
 		if (must_go_on(w))
 			break;
-		futex_wait(&p->wakeups, seen);
+		futex_wait(&p->wakeups, seen, NULL);
 	}
 	atomic_fetch_sub(&p->sleepers, 1);
 }
@@ -177,7 +205,7 @@ static void end_pool(struct hk_pool *p, unsigned int n)
 	atomic_store(&p->stop, true);
 	wake_workers(p);
 	for (unsigned int i = 1; i < n; i++)
-		pthread_join(p->worker[i].thread, NULL);
+		pthread_join(p->worker[i].place.thread, NULL);
 	free(p);
 }
 
@@ -189,6 +217,8 @@ struct hk_pool *hk_pool_create(unsigned int threads)
 struct hk_pool *hk_pool_create_on(unsigned int threads, const cpu_set_t *cpus)
 {
 	struct hk_pool *p;
+	pthread_t thread;
+	cpu_set_t mine;
 	size_t bytes;
 	int err;
 
@@ -202,20 +232,26 @@ struct hk_pool *hk_pool_create_on(unsigned int threads, const cpu_set_t *cpus)
 		return NULL;
 	memset(p, 0, bytes);
 	p->threads = threads;
+	p->caller_cpu = -1;
+	if (!cpus && !sched_getaffinity(0, sizeof(mine), &mine))
+		p->may_fetch = threads <= (unsigned int)CPU_COUNT(&mine);
+	else if (cpus)
+		p->may_fetch = threads <= (unsigned int)CPU_COUNT(cpus);
 	for (unsigned int i = 0; i < threads; i++) {
 		p->worker[i].pool = p;
 		p->worker[i].index = i;
+		hk_place_init(&p->worker[i].place);
 		if (!i)
 			continue;
-		err = pthread_create(&p->worker[i].thread, NULL, worker_main,
-				     &p->worker[i]);
+		err = pthread_create(&thread, NULL, worker_main, &p->worker[i]);
 		if (err) {
 			end_pool(p, i);
 			errno = err;
 			return NULL;
 		}
+		hk_place_begin(&p->worker[i].place, thread);
 		if (cpus)
-			pthread_setaffinity_np(p->worker[i].thread, sizeof(*cpus), cpus);
+			pthread_setaffinity_np(thread, sizeof(*cpus), cpus);
 	}
 	return p;
 }
@@ -240,20 +276,79 @@ static bool all_done(struct hk_pool *p)
 	return done == p->started;
 }
 
-static void wait_for_tasks(struct hk_pool *p)
+/* Does a worker need the caller's core to go on? */
+static bool has_our_core(struct hk_pool *p)
 {
-	for (int i = 0; i < HK_POOL_SPINS; i++) {
+	int cpu = sched_getcpu();
+
+	for (unsigned int i = 1; i < p->threads; i++) {
+		if (hk_place_works_on(&p->worker[i].place, cpu))
+			return true;
+	}
+	return false;
+}
+
+static bool spin_for_tasks(struct hk_pool *p, int turns)
+{
+	for (int i = 0; i < turns; i++) {
 		if (all_done(p))
-			return;
+			return true;
+		if (!(i % HK_POOL_LOOK) && has_our_core(p))
+			break;
 		relax();
 	}
+	return false;
+}
+
+static void look_at_workers(struct hk_pool *p)
+{
+	for (unsigned int i = 1; i < p->threads; i++)
+		hk_place_look(&p->worker[i].place);
+}
+
+/* Those who hold a task and have not run since we looked get our core. */
+static void fetch_workers(struct hk_pool *p)
+{
+	for (unsigned int i = 1; i < p->threads; i++) {
+		struct hk_place *place = &p->worker[i].place;
+
+		if (hk_place_works(place) && hk_place_is_off(place))
+			hk_place_fetch(place);
+	}
+}
+
+/* Until something ends; less and less often we look who has no core. */
+static void sleep_for_tasks(struct hk_pool *p, uint32_t seen, unsigned int turn)
+{
+	struct timespec limit = { .tv_nsec = HK_POOL_FIRST_NS << (turn < 8 ? turn : 8) };
+
+	if (!p->may_fetch) {
+		futex_wait(&p->ends, seen, NULL);
+		return;
+	}
+	look_at_workers(p);
+	futex_wait(&p->ends, seen, &limit);
+	if (atomic_load(&p->ends) == seen)
+		fetch_workers(p);
+}
+
+static void wait_for_tasks(struct hk_pool *p)
+{
+	if (spin_for_tasks(p, HK_POOL_SPINS))
+		return;
+	if (p->may_fetch && !has_our_core(p)) {
+		look_at_workers(p);
+		if (spin_for_tasks(p, HK_POOL_SPINS / 8))
+			return;
+		fetch_workers(p);
+	}
 	atomic_store(&p->caller_sleeps, true);
-	for (;;) {
+	for (unsigned int turn = 0;; turn++) {
 		uint32_t seen = atomic_load(&p->ends);
 
 		if (all_done(p))
 			break;
-		futex_wait(&p->ends, seen);
+		sleep_for_tasks(p, seen, turn);
 	}
 	atomic_store(&p->caller_sleeps, false);
 }
@@ -272,6 +367,7 @@ void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks
 		return;
 	}
 	p->started += tasks;
+	atomic_store_explicit(&p->caller_cpu, sched_getcpu(), memory_order_relaxed);
 	/* From the last one on: the caller's own share is for taking at once. */
 	for (unsigned int i = p->threads; i--;) {
 		struct hk_worker *w = &p->worker[i];
