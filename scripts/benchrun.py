@@ -125,6 +125,17 @@ class LlamaCpp:
 
 
 @contextlib.contextmanager
+def equal_rights():
+    """For what is begun meanwhile: whoever has a priority of real-time programs keeps its core."""
+    policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, param)
+
+
+@contextlib.contextmanager
 def stolen_core():
     """One busy thread of somebody else's."""
     p = start(['sh', '-c', 'while :; do :; done'])

@@ -42,8 +42,7 @@ def least(rows, value, **wanted):
 def machine_limits(samples):
     """{threads: {dram_gb_per_s, int8_gops, barrier_us, int8_how}} of all that was measured.
 
-    The int8 rate is a limit, so the best that was seen counts. Bandwidth is
-    shared with the machine's other users: the median is what there was."""
+    The int8 rate is a limit, so the best that was seen counts."""
     limits = {}
     for threads in sorted({s['threads'] for s in samples}):
         mine = [s for s in samples if s['threads'] == threads]
@@ -69,8 +68,10 @@ def fractions(own, limits):
                'tokens_per_s': spread([o['tokens_per_s'] for o in found]), 'gops': gops,
                'of_int8_peak': gops / limit['int8_gops']}
         if key[3] == 'decode':
+            # The memory's speed changes with its other users: each process has measured its own.
+            parts = spread([o['gb_per_s'] / o['dram_gb_per_s'] for o in found])
             row['gb_per_s'] = statistics.median(o['gb_per_s'] for o in found)
-            row['of_dram'] = row['gb_per_s'] / limit['dram_gb_per_s']
+            row['of_dram'], row['of_dram_spread'] = parts['median'], parts
         out.append(row)
     return out
 
