@@ -21,7 +21,7 @@
 
 /* major: incompatible; minor: additions that old drivers may ignore */
 #define HEARTH_CONTRACT_MAJOR		1
-#define HEARTH_CONTRACT_MINOR		2
+#define HEARTH_CONTRACT_MINOR		3
 #define HEARTH_CONTRACT \
 	((HEARTH_CONTRACT_MAJOR << 16) | HEARTH_CONTRACT_MINOR)
 
