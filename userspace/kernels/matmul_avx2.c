@@ -175,22 +175,13 @@ static const uint8_t *warm_pages(const uint8_t *warm, const uint8_t *at, const u
 	return warm;
 }
 
-void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
+void hk_matmul_rows8(const struct hk_matmul *m, uint32_t first, uint32_t last, hk_row1_fn one)
 {
 	const uint8_t *end = m->weights + last * m->row_bytes, *warm;
 	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes, false };
+	hk_rows8_fn fn = choose(m->type);
 	__m256 acc[HK_MATMUL_ROWS];
-	hk_rows8_fn fn;
-	hk_row1_fn one = NULL;
 
-	if (!hk_type(m->type)->unit) {
-		hk_matmul_dense_avx2(m, first, last);
-		return;
-	}
-	if (m->rows == 1)
-		one = hk_type(m->type)->r8 ? hk_matvec_r8_avx2(m->type) :
-					     hk_matvec_avx2(m->type);
-	fn = choose(m->type);
 	for (warm = w.p; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
 		warm = warm_pages(warm, w.p, end);
 		if (one)
@@ -201,4 +192,18 @@ void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
 	}
 	if (first < last)
 		last_rows(m, first, last - first, fn, acc);
+}
+
+void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last)
+{
+	hk_row1_fn one = NULL;
+
+	if (!hk_type(m->type)->unit) {
+		hk_matmul_dense_avx2(m, first, last);
+		return;
+	}
+	if (m->rows == 1)
+		one = hk_type(m->type)->r8 ? hk_matvec_r8_avx2(m->type) :
+					     hk_matvec_avx2(m->type);
+	hk_matmul_rows8(m, first, last, one);
 }

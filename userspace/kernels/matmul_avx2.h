@@ -252,7 +252,7 @@ HK_INLINE void prepare_large(struct prepared *p, const struct turned *t)
 }
 
 /* One product after the other: a tree would need all registers. */
-#define IN_ORDER(v)	__asm__("" : "+x"(v))
+#define IN_ORDER(v)	__asm__("" : "+v"(v))
 
 HK_INLINE __m256i dot_small(const struct prepared *p, const uint8_t *x)
 {

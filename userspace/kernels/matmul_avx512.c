@@ -128,9 +128,8 @@ void hk_matmul_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last)
 		hk_matmul_dense_avx2(m, first, last);
 		return;
 	}
-	/* In rows of eight: as wide as its vectors. */
 	if (hk_type(m->type)->r8) {
-		hk_matmul_avx2(m, first, last);
+		hk_matmul_r8_avx512(m, first, last);
 		return;
 	}
 	fn = choose(m->type);

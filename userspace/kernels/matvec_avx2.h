@@ -165,5 +165,9 @@ typedef __m256 (*hk_row1_fn)(const struct hk_matmul *m, const struct rows8 *w);
 hk_row1_fn hk_matvec_avx2(unsigned int type);
 hk_row1_fn hk_matvec_k_avx2(unsigned int type);
 hk_row1_fn hk_matvec_r8_avx2(unsigned int type);
+hk_row1_fn hk_matvec_r8_avx512(unsigned int type);
+
+/* hk_matmul_avx2() of block types; @one, where it is not NULL, does eight outputs. */
+void hk_matmul_rows8(const struct hk_matmul *m, uint32_t first, uint32_t last, hk_row1_fn one);
 
 #endif /* HEARTH_KERNELS_MATVEC_AVX2_H */
