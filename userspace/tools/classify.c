@@ -68,17 +68,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_REPEAT:
 		a->repeat = parse_number(state, "repeat", arg, 1, 1000000);
 		break;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 1)
-			argp_usage(state);
-		*(state->arg_num ? &a->input : &a->model) = arg;
-		break;
-	case ARGP_KEY_END:
-		if (state->arg_num < 2)
-			argp_usage(state);
-		break;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_two_files(key, arg, state, &a->model, &a->input,
+				       "a model and a picture");
 	}
 	return 0;
 }

@@ -43,17 +43,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'q':
 		a->quiet = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 1)
-			argp_error(state, "'%s' is one file too many", arg);
-		*(state->arg_num ? &a->out : &a->in) = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->out)
-			argp_error(state, "a file to read and one to write are needed");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_two_files(key, arg, state, &a->in, &a->out,
+				       "a file to read and one to write");
 	}
 }
 

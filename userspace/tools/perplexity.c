@@ -60,17 +60,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'q':
 		a->quiet = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 1)
-			argp_error(state, "'%s' is one file too many", arg);
-		*(state->arg_num ? &a->text : &a->model) = arg;
-		return 0;
-	case ARGP_KEY_END:
-		if (!a->text)
-			argp_error(state, "a model and a text file are needed");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_two_files(key, arg, state, &a->model, &a->text,
+				       "a model and a text file");
 	}
 }
 

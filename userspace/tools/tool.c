@@ -336,3 +336,21 @@ enum hearth_kv_type parse_kv(struct argp_state *state, const char *text)
 	argp_error(state, "--kv %s: f16, f32 or q8_0 is needed", text);
 	return HEARTH_KV_DEFAULT;
 }
+
+error_t parse_two_files(int key, char *arg, struct argp_state *state, const char **first,
+			const char **second, const char *needed)
+{
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 1)
+			argp_error(state, "'%s' is one file too many", arg);
+		*(state->arg_num ? second : first) = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (!*second)
+			argp_error(state, "%s are needed", needed);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}

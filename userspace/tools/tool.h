@@ -60,6 +60,13 @@ float parse_float(struct argp_state *state, const char *name, const char *text,
 enum hearth_kv_type parse_kv(struct argp_state *state, const char *text);
 
 /*
+ * The end of a parser whose command takes two files: fewer end with "... are needed",
+ * as @needed says. Their places are NULL before.
+ */
+error_t parse_two_files(int key, char *arg, struct argp_state *state, const char **first,
+			const char **second, const char *needed);
+
+/*
  * A whole file, or standard input if it is "-", and a zero behind it; the
  * caller frees it. NULL after a message.
  */
