@@ -187,11 +187,30 @@ static void print(const struct options *o, const struct hearth_cmd_matmul *c, do
 	fflush(stdout);
 }
 
+/* Outputs, so many that the weights have the size asked for; 0 after a message. */
+static uint64_t outputs(const struct options *o, unsigned int type)
+{
+	const uint64_t row = hk_row_bytes(type, o->in_n), group = hk_group_rows(type);
+	const uint64_t n = o->out_n || !row ? o->out_n : ((uint64_t)o->mib << 20) / row / 8 * 8;
+
+	if (row && n && n % group == 0)
+		return n;
+	fprintf(stderr, "kernel_speed: %s: ", hk_type_name(type));
+	if (!row)
+		fprintf(stderr, "IN_N is %u: a multiple of %u is needed\n", o->in_n,
+			hk_type(type)->elements);
+	else if (!n)
+		fprintf(stderr, "eight rows of %u are more than %u MiB\n", o->in_n, o->mib);
+	else
+		fprintf(stderr, "OUT_N is %u: a multiple of %u is needed\n", o->out_n,
+			(unsigned int)group);
+	return 0;
+}
+
 static int one_type(const struct options *o, const struct machine *l, struct hk_exec *ex,
 		    unsigned int type)
 {
-	uint64_t row = hk_row_bytes(type, o->in_n);
-	uint64_t out_n = o->out_n ? o->out_n : ((uint64_t)o->mib << 20) / row / 8 * 8;
+	const uint64_t out_n = outputs(o, type), row = hk_row_bytes(type, o->in_n);
 	uint64_t src, dst;
 	struct arena a = { .space.ops = &ops };
 	struct hearth_cmd_matmul c = {
@@ -201,13 +220,14 @@ static int one_type(const struct options *o, const struct machine *l, struct hk_
 	};
 	double t;
 
+	if (!out_n)
+		return -1;
 	src = (out_n * row + 4095) & ~4095ull;
 	dst = (src + 4ull * o->rows * o->in_n + 4095) & ~4095ull;
 	a.bytes = dst + 4ull * o->rows * out_n;
 	a.p = mmap(NULL, a.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (!row || a.p == MAP_FAILED) {
-		fprintf(stderr, "kernel_speed: %s: %s\n", hk_type_name(type),
-			row ? "no memory" : "IN_N is no multiple of its block");
+	if (a.p == MAP_FAILED) {
+		fprintf(stderr, "kernel_speed: %s: no memory\n", hk_type_name(type));
 		return -1;
 	}
 	/* As the weights of a file are. */
