@@ -4,17 +4,14 @@
  * random weights. Speed depends on the shape and the types, not on the values,
  * so that engines can be measured without anybody's trained model.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "base/err.h"
+#include "base/new_file.h"
 #include "cmocka/gguf_writer.h"
 #include "model_shape.h"
 #include "random_blocks.h"
@@ -29,21 +26,20 @@
 
 enum { TOKEN_NORMAL = 1, TOKEN_UNKNOWN = 2, TOKEN_CONTROL = 3, TOKEN_BYTE = 6 };
 
-/* Where the file grows; unlinked if it does not become complete. */
-static char tmp_path[4096];
+/* The file that grows, to be gone if it does not become complete. */
+static struct hearth_new_file file = { .fd = -1 };
+static volatile sig_atomic_t stopped;
 
 static void die(const char *what, const char *why)
 {
-	if (*tmp_path)
-		unlink(tmp_path);
+	hearth_new_file_drop(&file);
 	fprintf(stderr, "make_model: %s: %s\n", what, why);
-	exit(1);
+	exit(stopped ? 128 + stopped : 1);
 }
 
-static void interrupted(int number)
+static void stop(int number)
 {
-	unlink(tmp_path);
-	_exit(128 + number);
+	stopped = number;
 }
 
 /*
@@ -205,22 +201,18 @@ static struct bytes head(const struct model_shape *s, const struct model_mix *m,
 	return b;
 }
 
-static void put(int fd, const void *data, size_t bytes)
+static void put(const void *data, size_t bytes)
 {
-	for (const char *p = data; bytes; ) {
-		ssize_t n = write(fd, p, bytes);
+	struct hearth_err err;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			die(tmp_path, n ? strerror(errno) : "nothing was written");
-		p += n;
-		bytes -= n;
-	}
+	if (stopped)
+		die(file.path, strsignal(stopped));
+	if (hearth_new_file_write(&file, data, bytes, &err))
+		die(file.path, err.msg);
 }
 
 /* Its data and the padding up to the next one. */
-static void put_tensor(int fd, const struct model_tensor *t, struct random_blocks *r, uint8_t *chunk)
+static void put_tensor(const struct model_tensor *t, struct random_blocks *r, uint8_t *chunk)
 {
 	const uint64_t bytes = model_tensor_bytes(t), pad = aligned(bytes) - bytes;
 	const size_t block = gguf_type_info(t->type)->block_bytes;
@@ -230,44 +222,30 @@ static void put_tensor(int fd, const struct model_tensor *t, struct random_block
 		size_t n = left < CHUNK / block ? left : CHUNK / block;
 
 		random_blocks_fill(r, t->type, chunk, n);
-		put(fd, chunk, n * block);
+		put(chunk, n * block);
 		left -= n;
 	}
-	put(fd, zero, pad);
+	put(zero, pad);
 }
 
-static void check_space(const char *path, uint64_t bytes)
+/* Some of the disk stays free beside it. */
+static void begin(const char *path, uint64_t bytes)
 {
-	char dir[4096], why[128];
-	struct statvfs v;
+	struct hearth_err err;
 
-	snprintf(dir, sizeof(dir), "%s", path);
-	if (statvfs(dirname(dir), &v))
-		die(path, strerror(errno));
-	if ((uint64_t)v.f_bavail * v.f_frsize >= bytes + MARGIN)
-		return;
-	snprintf(why, sizeof(why), "%llu MiB are needed (%llu of them to stay free), %llu are free",
-		 (unsigned long long)(bytes + MARGIN) / MIB, MARGIN / MIB,
-		 (unsigned long long)v.f_bavail * v.f_frsize / MIB);
-	die(path, why);
-}
-
-static int create(const char *path)
-{
-	int fd;
-
-	if (snprintf(tmp_path, sizeof(tmp_path), "%s.%d", path, getpid()) >= (int)sizeof(tmp_path)) {
-		*tmp_path = '\0';
-		die(path, "the path is too long");
-	}
 	for (int i = 0; i < 3; i++)
-		signal((const int[]){ SIGINT, SIGTERM, SIGHUP }[i], interrupted);
-	fd = open(tmp_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0) {
-		*tmp_path = '\0';
-		die(path, strerror(errno));
-	}
-	return fd;
+		signal((const int[]){ SIGINT, SIGTERM, SIGHUP }[i], stop);
+	if (hearth_new_file_begin(&file, path, bytes + MARGIN, true, &err))
+		die(path, err.msg);
+}
+
+static void end(void)
+{
+	const char *path = file.path;
+	struct hearth_err err;
+
+	if (hearth_new_file_commit(&file, &err))
+		die(path, err.msg);
 }
 
 static void make(const struct model_shape *s, const struct model_mix *m, const char *path,
@@ -279,7 +257,6 @@ static void make(const struct model_shape *s, const struct model_mix *m, const c
 	struct random_blocks r;
 	struct bytes b;
 	uint64_t total;
-	int fd;
 
 	if (!t || !chunk)
 		die(path, "no memory");
@@ -287,14 +264,12 @@ static void make(const struct model_shape *s, const struct model_mix *m, const c
 	if (only_size) {
 		printf("%llu\n", (unsigned long long)total);
 	} else {
-		check_space(path, total);
-		fd = create(path);
+		begin(path, total);
 		random_blocks_seed(&r, 1);
-		put(fd, b.p, b.n);
+		put(b.p, b.n);
 		for (size_t i = 0; i < n; i++)
-			put_tensor(fd, &t[i], &r, chunk);
-		if (close(fd) || rename(tmp_path, path))
-			die(path, strerror(errno));
+			put_tensor(&t[i], &r, chunk);
+		end();
 	}
 	bytes_free(&b);
 	free(chunk);
