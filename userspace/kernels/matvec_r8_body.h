@@ -43,7 +43,7 @@ HK_INLINE __m256 load_halves(const uint8_t *p)
 
 HK_INLINE __m256i dot_nibbles(const uint8_t *w, const int8_t *x)
 {
-	__m256i low, high;
+	__m256i low = _mm256_setzero_si256(), high = low;
 
 	HK_UNROLL
 	for (int i = 0; i < 4; i++) {
