@@ -12,14 +12,15 @@ import shutil
 
 from arm64 import PROMPT, digest
 from tap import FAIL, PASS, SKIP, Result, parse, split_runs
+import boards
 import initramfs
 import klog
 import testbed
 
 PARTS = ['bochs', '6.12-amd64']
-# This one runs each level, the others run the level of the CPU.
+# It says which levels it compares with plain C. Some of the others run the level of the CPU.
 LEVELS = 'test_matmul'
-PROGRAMS = [LEVELS, 'test_exec', 'test_llm']
+PROGRAMS = [LEVELS, 'test_float_ops', 'test_exec', 'test_llm']
 # An LLM of each form of block; the first ones packed in rows of eight as well.
 MODELS = ['stories3M-Q4_0', 'stories3M-Q8_0', 'stories3M-pad256-Q4_K_M', 'stories3M-pad256-Q5_K_M',
           'stories3M-pad256-Q6_K', 'stories3M-Q5_1', 'stories3M-pad256-Q2_K']
@@ -85,7 +86,7 @@ def write_image(place, programs, files):
     with open(place.path('iso/initrd'), 'wb') as f:
         cpio = initramfs.Cpio(f)
         cpio.copy(os.path.join(place.ctx.top, 'tests/bochs/init'), 'init')
-        initramfs.add_base(cpio, shutil.which('busybox'))
+        initramfs.add_base(cpio, boards.BOARDS['amd64'].busybox())
         cpio.data('run.sh', script(programs, files).encode())
         cpio.copy(os.path.join(place.ctx.build, 'hearth'), 'bin/hearth')
         for p in programs:
