@@ -6,7 +6,8 @@
  *                     [-j] [TYPE...]
  *
  * A row of input at a time (decode) reads MIB of weights, by default more than
- * caches hold: what counts is GB/s. With more rows (prefill) it is GOPS, where
+ * caches hold: what counts is GB/s. If OUT_N is given and a matrix is smaller than
+ * that, as many as it takes come in turn. With more rows (prefill) it is GOPS, where
  * a multiplication and an addition are two. -j prints JSON lines.
  */
 #include <errno.h>
@@ -143,24 +144,37 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Median seconds of a run, or a negative number. */
-static double measure(struct arena *a, struct hk_exec *ex, const struct hearth_cmd_matmul *c,
-		      unsigned int repeats)
+/* All matrices, @step bytes apart, once. */
+static int run(struct arena *a, struct hk_exec *ex, const struct hearth_cmd_matmul *c,
+	       uint64_t step, unsigned int n)
 {
+	struct hearth_cmd_matmul one = *c;
 	struct hk_fault fault;
+
+	for (unsigned int i = 0; i < n; i++, one.weights += step) {
+		if (hk_exec_one(ex, &a->space, &one.hdr, sizeof(one), &fault) < 0) {
+			fprintf(stderr, "kernel_speed: error %u in %s\n", fault.error,
+				fault.field ? fault.field : "memory");
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Median seconds of a matrix, or a negative number. */
+static double measure(struct arena *a, struct hk_exec *ex, const struct hearth_cmd_matmul *c,
+		      uint64_t step, unsigned int n, unsigned int repeats)
+{
 	double t[100];
 
 	for (unsigned int i = 0; i < repeats + 1; i++) {
 		double start = now_seconds();
 
-		if (hk_exec_one(ex, &a->space, &c->hdr, sizeof(*c), &fault) < 0) {
-			fprintf(stderr, "kernel_speed: error %u in %s\n", fault.error,
-				fault.field ? fault.field : "memory");
+		if (run(a, ex, c, step, n))
 			return -1;
-		}
 		/* The first one warms up. */
 		if (i)
-			t[i - 1] = now_seconds() - start;
+			t[i - 1] = (now_seconds() - start) / n;
 	}
 	qsort(t, repeats, sizeof(t[0]), compare);
 	return t[repeats / 2];
@@ -211,7 +225,8 @@ static int one_type(const struct options *o, const struct machine *l, struct hk_
 		    unsigned int type)
 {
 	const uint64_t out_n = outputs(o, type), row = hk_row_bytes(type, o->in_n);
-	uint64_t src, dst;
+	uint64_t bytes = (out_n * row + 63) & ~63ull, src, dst;
+	unsigned int n = 1;
 	struct arena a = { .space.ops = &ops };
 	struct hearth_cmd_matmul c = {
 		.hdr = { .op = HEARTH_OP_MATMUL, .bytes = sizeof(c) },
@@ -222,7 +237,9 @@ static int one_type(const struct options *o, const struct machine *l, struct hk_
 
 	if (!out_n)
 		return -1;
-	src = (out_n * row + 4095) & ~4095ull;
+	if (o->rows == 1 && bytes < (uint64_t)o->mib << 20)
+		n = (unsigned int)(((uint64_t)o->mib << 20) / bytes);
+	src = (n * bytes + 4095) & ~4095ull;
 	dst = (src + 4ull * o->rows * o->in_n + 4095) & ~4095ull;
 	a.bytes = dst + 4ull * o->rows * out_n;
 	a.p = mmap(NULL, a.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -232,13 +249,14 @@ static int one_type(const struct options *o, const struct machine *l, struct hk_
 	}
 	/* As the weights of a file are. */
 	madvise(a.p, a.bytes, MADV_NOHUGEPAGE);
-	fill(a.p, out_n * row, type);
+	for (unsigned int i = 0; i < n; i++)
+		fill(a.p + i * bytes, out_n * row, type);
 	for (uint64_t i = 0; i < (uint64_t)o->rows * o->in_n; i++)
 		((float *)(a.p + src))[i] = (float)((i * 2654435761u) >> 16 & 0xffff) / 65536 - .5f;
 	c.weights = ARENA_BASE;
 	c.src = ARENA_BASE + src;
 	c.dst = ARENA_BASE + dst;
-	t = measure(&a, ex, &c, o->repeats);
+	t = measure(&a, ex, &c, bytes, n, o->repeats);
 	if (t > 0)
 		print(o, &c, t, out_n * row, l);
 	munmap(a.p, a.bytes);
