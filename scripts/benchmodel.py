@@ -117,7 +117,14 @@ def remove_leftovers():
             os.unlink(os.path.join(folder(), name))
 
 
-def remove():
+def remove(shape, mix):
+    """A model, and what it was packed from."""
+    for path in {path_of(shape, mix), path_of(shape, in_rows(mix))}:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def remove_all():
     for name in sorted(os.listdir(folder())) if os.path.isdir(folder()) else []:
         if name.endswith('.gguf'):
             os.unlink(os.path.join(folder(), name))
@@ -130,7 +137,7 @@ def main():
     p.add_argument('model', nargs='*', metavar='SHAPE TYPE')
     args = p.parse_args()
     if args.remove:
-        remove()
+        remove_all()
         return 0
     if len(args.model) != 2:
         p.error('SHAPE and TYPE are needed, as `make_model --help` lists them, TYPE with or without -R8')
