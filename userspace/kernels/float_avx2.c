@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/attention_isa.h"
-#include "kernels/float_avx2.h"
+#include "kernels/float_lanes.h"
 
-#define HK_BODY_F16(p)	_cvtsh_ss((uint16_t)((p)[0] | (p)[1] << 8))
-#include "kernels/float_body.h"
 #include "kernels/float_q8_avx2.h"
 #include "kernels/matmul_isa.h"
 
@@ -15,35 +13,35 @@ HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t str
 	uint32_t k = 0;
 
 	for (int i = 0; i < 4; i++)
-		l[i].lo = l[i].hi = _mm256_setzero_ps();
+		l[i].v[0] = l[i].v[1] = _mm256_setzero_ps();
 	for (; k + 16 <= n; k += 16) {
 		__m256 lo = _mm256_loadu_ps(a + k), hi = _mm256_loadu_ps(a + k + 8);
 
 		for (int i = 0; i < 4; i++) {
 			const uint8_t *row = b + i * stride;
 
-			l[i].lo = _mm256_fmadd_ps(lo, hk_load8(row, type, k), l[i].lo);
-			l[i].hi = _mm256_fmadd_ps(hi, hk_load8(row, type, k + 8), l[i].hi);
+			l[i].v[0] = _mm256_fmadd_ps(lo, hk_vec_load(row, type, k), l[i].v[0]);
+			l[i].v[1] = _mm256_fmadd_ps(hi, hk_vec_load(row, type, k + 8), l[i].v[1]);
 		}
 	}
 	for (int i = 0; i < 4 && k < n; i++)
-		hk_tail_avx2(&l[i], a, b + i * stride, type, k, n);
-	_mm_storeu_ps(out, hk_sum_4_avx2(l));
+		l[i] = hk_tail(l[i], a, b + i * stride, type, k, n);
+	_mm_storeu_ps(out, hk_sum_4x16(l));
 }
 
 HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32_t n)
 {
-	struct hk_lanes l = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	struct hk_lanes l = { 0 };
 	uint32_t k = 0;
 
 	for (; k + 16 <= n; k += 16) {
-		l.lo = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), hk_load8(b, type, k), l.lo);
-		l.hi = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 8), hk_load8(b, type, k + 8),
-				       l.hi);
+		l.v[0] = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), hk_vec_load(b, type, k), l.v[0]);
+		l.v[1] = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 8), hk_vec_load(b, type, k + 8),
+					 l.v[1]);
 	}
 	if (k < n)
-		hk_tail_avx2(&l, a, b, type, k, n);
-	return hk_sum_avx2(l);
+		l = hk_tail(l, a, b, type, k, n);
+	return hk_sum_16(l);
 }
 
 /* out[i] = dot(a, row i of b) */
@@ -83,10 +81,10 @@ HK_INLINE void weighted_channels(float *out, const float *p, const void *v,
 		uint64_t at = (uint64_t)t * dim + c;
 
 		for (int g = 0; g < groups; g++)
-			acc[g] = _mm256_fmadd_ps(pt, hk_load8(v, type, at + 8 * g), acc[g]);
+			acc[g] = _mm256_fmadd_ps(pt, hk_vec_load(v, type, at + 8 * g), acc[g]);
 	}
 	for (int g = 0; g < groups; g++)
-		_mm256_storeu_ps(out + c + 8 * g, hk_canon8(acc[g]));
+		_mm256_storeu_ps(out + c + 8 * g, hk_vec_canon(acc[g]));
 }
 
 HK_INLINE void weighted_rest(float *out, const float *p, const void *v, unsigned int type,
@@ -134,7 +132,7 @@ static void to_f16(uint16_t *y, const float *x, uint32_t n)
 
 	for (; i + 8 <= n; i += 8) {
 		/* A canonical NaN converts to the canonical one. */
-		__m256 v = hk_canon8(_mm256_loadu_ps(x + i));
+		__m256 v = hk_vec_canon(_mm256_loadu_ps(x + i));
 
 		_mm_storeu_si128((__m128i *)(y + i),
 				 _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
@@ -152,7 +150,7 @@ static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
 		return;
 	}
 	for (; i + 8 <= n; i += 8)
-		_mm256_storeu_ps(y + i, hk_canon8(hk_load8(row, HEARTH_TYPE_F16, i)));
+		_mm256_storeu_ps(y + i, hk_vec_canon(hk_vec_load(row, HEARTH_TYPE_F16, i)));
 	for (; i < n; i++)
 		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
 }
@@ -311,7 +309,7 @@ HK_INLINE __m256 exp_of_negative(__m256 x)
 static void softmax(float *s, uint32_t n)
 {
 	__m256 max = _mm256_set1_ps(-INFINITY), sum;
-	struct hk_lanes l = { _mm256_setzero_ps(), _mm256_setzero_ps() };
+	struct hk_lanes l = { 0 };
 
 	/* A NaN is passed over: of two the second is taken. */
 	for (uint32_t i = 0; i < n; i += 8)
@@ -326,11 +324,11 @@ static void softmax(float *s, uint32_t n)
 		if (i + 8 > n)
 			e = _mm256_and_ps(e, hk_mask8((int)(n - i)));
 		if (i % 16)
-			l.hi = _mm256_add_ps(l.hi, e);
+			l.v[1] = _mm256_add_ps(l.v[1], e);
 		else
-			l.lo = _mm256_add_ps(l.lo, e);
+			l.v[0] = _mm256_add_ps(l.v[0], e);
 	}
-	sum = _mm256_set1_ps(hk_sum_avx2(l));
+	sum = _mm256_set1_ps(hk_sum_16(l));
 	for (uint32_t i = 0; i < n; i += 8)
 		store_some(s, i, n, _mm256_div_ps(load_some(s, i, n, 0), sum));
 }
@@ -348,8 +346,8 @@ static void softmax(float *s, uint32_t n)
 	.softmax = softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
-	.scores_4 = hk_scores_4_avx2, \
-	.weighted_add = hk_weighted_add_avx2, \
+	.scores_4 = hk_scores_4, \
+	.weighted_add = hk_weighted_add, \
 	.scores_q8 = scores_q8, \
 	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \

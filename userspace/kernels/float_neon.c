@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/attention_isa.h"
-#include "kernels/float_neon.h"
+#include "kernels/float_lanes.h"
 #include "kernels/float_q8_neon.h"
 #include "kernels/matmul_isa.h"
 
@@ -54,7 +54,7 @@ HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t str
 	for (int i = 0; i < 4; i++) {
 		if (k < n)
 			l[i] = tail(l[i], a, b + i * stride, type, k, n);
-		out[i] = hk_sum_neon(l[i]);
+		out[i] = hk_sum_16(l[i]);
 	}
 }
 
@@ -67,7 +67,7 @@ HK_INLINE float dot1(const float *a, const uint8_t *b, unsigned int type, uint32
 		l = hk_fma16(l, hk_load16(a, HEARTH_TYPE_F32, k), hk_load16(b, type, k));
 	if (k < n)
 		l = tail(l, a, b, type, k, n);
-	return hk_sum_neon(l);
+	return hk_sum_16(l);
 }
 
 /* out[i] = dot(a, row i of b) */
@@ -107,10 +107,10 @@ HK_INLINE void weighted_channels(float *out, const float *p, const void *v,
 		uint64_t at = (uint64_t)t * dim + c;
 
 		for (int g = 0; g < groups; g++)
-			acc[g] = vfmaq_f32(acc[g], pt, hk_load4(v, type, at + 4 * g));
+			acc[g] = vfmaq_f32(acc[g], pt, hk_vec_load(v, type, at + 4 * g));
 	}
 	for (int g = 0; g < groups; g++)
-		vst1q_f32(out + c + 4 * g, hk_canon4(acc[g]));
+		vst1q_f32(out + c + 4 * g, hk_vec_canon(acc[g]));
 }
 
 static void weighted_rest(float *out, const float *p, const void *v, unsigned int type,
@@ -160,8 +160,8 @@ HK_INLINE void rotate4(float32x4_t *a, float32x4_t *b, const float *table, uint3
 	float32x4x2_t cs = vld2q_f32(table + 2 * i);
 	float32x4_t bs = vmulq_f32(*b, cs.val[1]), bc = vmulq_f32(*b, cs.val[0]);
 
-	*b = hk_canon4(vfmaq_f32(bc, *a, cs.val[1]));
-	*a = hk_canon4(vfmaq_f32(vnegq_f32(bs), *a, cs.val[0]));
+	*b = hk_vec_canon(vfmaq_f32(bc, *a, cs.val[1]));
+	*a = hk_vec_canon(vfmaq_f32(vnegq_f32(bs), *a, cs.val[0]));
 }
 
 static void rope(const struct hk_rope_row *row)
@@ -199,8 +199,8 @@ static void to_f16(uint16_t *y, const float *x, uint32_t n)
 
 	for (; i + 8 <= n; i += 8) {
 		/* A canonical NaN converts to the canonical one. */
-		float16x4_t lo = vcvt_f16_f32(hk_canon4(vld1q_f32(x + i)));
-		float16x8_t v = vcvt_high_f16_f32(lo, hk_canon4(vld1q_f32(x + i + 4)));
+		float16x4_t lo = vcvt_f16_f32(hk_vec_canon(vld1q_f32(x + i)));
+		float16x8_t v = vcvt_high_f16_f32(lo, hk_vec_canon(vld1q_f32(x + i + 4)));
 
 		vst1q_u16(y + i, vreinterpretq_u16_f16(v));
 	}
@@ -217,7 +217,7 @@ static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
 		return;
 	}
 	for (; i + 4 <= n; i += 4)
-		vst1q_f32(y + i, hk_canon4(hk_load4(row, HEARTH_TYPE_F16, i)));
+		vst1q_f32(y + i, hk_vec_canon(hk_vec_load(row, HEARTH_TYPE_F16, i)));
 	for (; i < n; i++)
 		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
 }
@@ -330,7 +330,7 @@ HK_INLINE void dot2x2(float *const out[2], const float *a, uint32_t a_stride,
 		if (k < n)
 			sum = tail(sum, a + i / 2 * (uint64_t)a_stride, b + i % 2 * b_stride,
 				   type, k, n);
-		out[i / 2][i % 2] = hk_canon(hk_sum_neon(sum));
+		out[i / 2][i % 2] = hk_canon(hk_sum_16(sum));
 	}
 }
 
@@ -399,8 +399,8 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 	.softmax = hk_body_softmax, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
-	.scores_4 = hk_scores_4_neon, \
-	.weighted_add = hk_weighted_add_neon, \
+	.scores_4 = hk_scores_4, \
+	.weighted_add = hk_weighted_add, \
 	.scores_q8 = scores_q8, \
 	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sums of 16 lanes in four registers. Every arm64 CPU has what this takes.
+ * Sums of 16 lanes in four registers: what float_lanes.h wants of the ISA. Every arm64
+ * CPU has what this takes.
  */
 #ifndef HEARTH_KERNELS_FLOAT_NEON_H
 #define HEARTH_KERNELS_FLOAT_NEON_H
@@ -17,27 +18,43 @@
 
 #define HK_INLINE static inline __attribute__((always_inline))
 
-/* Lane k of the sum is v[k / 4][k % 4]. */
+typedef float32x4_t hk_vec;
+typedef float32x4_t hk_four;
+
+#define HK_VEC	4
+
 struct hk_lanes {
-	float32x4_t v[4];
+	hk_vec v[4];
 };
 
-HK_INLINE struct hk_lanes hk_lanes_zero(void)
-{
-	float32x4_t zero = vdupq_n_f32(0);
-
-	return (struct hk_lanes){ { zero, zero, zero, zero } };
-}
-
-HK_INLINE float hk_sum_neon(struct hk_lanes l)
+HK_INLINE float hk_sum_16(struct hk_lanes l)
 {
 	float32x4_t s4 = vaddq_f32(vaddq_f32(l.v[0], l.v[2]), vaddq_f32(l.v[1], l.v[3]));
 
 	return vpadds_f32(vadd_f32(vget_low_f32(s4), vget_high_f32(s4)));
 }
 
+/* Four trees at once: the sums of l[0] to l[3]. */
+HK_INLINE hk_four hk_sum_4x16(const struct hk_lanes l[4])
+{
+	float32x4_t s4[4], s2[2];
+
+	HK_UNROLL
+	for (int i = 0; i < 4; i++)
+		s4[i] = vaddq_f32(vaddq_f32(l[i].v[0], l[i].v[2]),
+				  vaddq_f32(l[i].v[1], l[i].v[3]));
+	HK_UNROLL
+	for (int i = 0; i < 2; i++) {
+		float32x4_t a = s4[2 * i], b = s4[2 * i + 1];
+
+		s2[i] = vaddq_f32(vcombine_f32(vget_low_f32(a), vget_low_f32(b)),
+				  vcombine_f32(vget_high_f32(a), vget_high_f32(b)));
+	}
+	return vpaddq_f32(s2[0], s2[1]);
+}
+
 /* Four elements from element @i on, as f32. */
-HK_INLINE float32x4_t hk_load4(const void *p, unsigned int type, uint64_t i)
+HK_INLINE hk_vec hk_vec_load(const void *p, unsigned int type, uint64_t i)
 {
 	const uint16_t *h = (const uint16_t *)p + i;
 
@@ -51,7 +68,50 @@ HK_INLINE float32x4_t hk_load4(const void *p, unsigned int type, uint64_t i)
 	}
 }
 
-/* Sixteen of them: half as many loads where they are 16 bits wide. */
+HK_INLINE hk_vec hk_vec_splat(const float *p)
+{
+	return vld1q_dup_f32(p);
+}
+
+HK_INLINE void hk_vec_store(float *p, hk_vec v)
+{
+	vst1q_f32(p, v);
+}
+
+/* sum + a * b */
+HK_INLINE hk_vec hk_vec_fma(hk_vec sum, hk_vec a, hk_vec b)
+{
+	return vfmaq_f32(sum, a, b);
+}
+
+HK_INLINE hk_vec hk_vec_canon(hk_vec x)
+{
+	return vbslq_f32(vceqq_f32(x, x), x, vreinterpretq_f32_u32(vdupq_n_u32(HK_F32_NAN)));
+}
+
+HK_INLINE void hk_four_store(float *p, hk_four v)
+{
+	vst1q_f32(p, v);
+}
+
+HK_INLINE hk_four hk_four_mul(hk_four v, float by)
+{
+	return vmulq_n_f32(v, by);
+}
+
+/* Four rows of four become columns. */
+HK_INLINE void hk_four_transpose(hk_four r[4])
+{
+	float32x4_t a = vzip1q_f32(r[0], r[2]), b = vzip2q_f32(r[0], r[2]);
+	float32x4_t c = vzip1q_f32(r[1], r[3]), d = vzip2q_f32(r[1], r[3]);
+
+	r[0] = vzip1q_f32(a, c);
+	r[1] = vzip2q_f32(a, c);
+	r[2] = vzip1q_f32(b, d);
+	r[3] = vzip2q_f32(b, d);
+}
+
+/* Sixteen elements: half as many loads where they are 16 bits wide. */
 HK_INLINE struct hk_lanes hk_load16(const void *p, unsigned int type, uint64_t i)
 {
 	const uint16_t *h = (const uint16_t *)p + i;
@@ -91,19 +151,6 @@ HK_INLINE struct hk_lanes hk_q8_load16(const uint8_t *x, float d)
 		l.v[2 * j + 1] = vmulq_n_f32(vcvtq_f32_s32(vmovl_high_s16(h[j])), d);
 	}
 	return l;
-}
-
-/* l + a * b, lane by lane */
-HK_INLINE struct hk_lanes hk_fma16(struct hk_lanes l, struct hk_lanes a, struct hk_lanes b)
-{
-	for (int j = 0; j < 4; j++)
-		l.v[j] = vfmaq_f32(l.v[j], a.v[j], b.v[j]);
-	return l;
-}
-
-HK_INLINE float32x4_t hk_canon4(float32x4_t x)
-{
-	return vbslq_f32(vceqq_f32(x, x), x, vreinterpretq_f32_u32(vdupq_n_u32(HK_F32_NAN)));
 }
 
 #endif /* HEARTH_KERNELS_FLOAT_NEON_H */

@@ -6,7 +6,7 @@
 #ifndef HEARTH_KERNELS_FLOAT_Q8_AVX2_H
 #define HEARTH_KERNELS_FLOAT_Q8_AVX2_H
 
-#include "kernels/float_avx2.h"
+#include "kernels/float_lanes.h"
 #include "kernels/float_body.h"
 
 /* Eight elements of a block with the scale @d. */
@@ -29,7 +29,7 @@ HK_INLINE void hk_q8_dots(float *s, const float *q, const uint8_t *k, uint64_t b
 	struct hk_lanes l[4];
 
 	for (int i = 0; i < rows; i++)
-		l[i].lo = l[i].hi = _mm256_setzero_ps();
+		l[i].v[0] = l[i].v[1] = _mm256_setzero_ps();
 	for (uint32_t c = 0; c < dim; c += HK_Q8_BLOCK, k += HK_Q8_BYTES) {
 		__m256 a[4];
 
@@ -39,14 +39,14 @@ HK_INLINE void hk_q8_dots(float *s, const float *q, const uint8_t *k, uint64_t b
 			const uint8_t *b = k + i * bytes;
 			__m256 d = hk_q8_scale(b);
 
-			l[i].lo = _mm256_fmadd_ps(a[0], hk_q8_load8(b + 2, d), l[i].lo);
-			l[i].hi = _mm256_fmadd_ps(a[1], hk_q8_load8(b + 10, d), l[i].hi);
-			l[i].lo = _mm256_fmadd_ps(a[2], hk_q8_load8(b + 18, d), l[i].lo);
-			l[i].hi = _mm256_fmadd_ps(a[3], hk_q8_load8(b + 26, d), l[i].hi);
+			l[i].v[0] = _mm256_fmadd_ps(a[0], hk_q8_load8(b + 2, d), l[i].v[0]);
+			l[i].v[1] = _mm256_fmadd_ps(a[1], hk_q8_load8(b + 10, d), l[i].v[1]);
+			l[i].v[0] = _mm256_fmadd_ps(a[2], hk_q8_load8(b + 18, d), l[i].v[0]);
+			l[i].v[1] = _mm256_fmadd_ps(a[3], hk_q8_load8(b + 26, d), l[i].v[1]);
 		}
 	}
 	for (int i = 0; i < rows; i++)
-		s[i] = hk_sum_avx2(l[i]);
+		s[i] = hk_sum_16(l[i]);
 }
 
 static void scores_q8(float *s, const float *q, const uint8_t *k, uint32_t n, uint32_t dim,
@@ -84,7 +84,7 @@ HK_INLINE void hk_q8_weighted(float *out, const float *p, const uint8_t *v, uint
 		}
 	}
 	for (int g = 0; g < 4 * blocks; g++)
-		_mm256_storeu_ps(out + 8 * g, hk_canon8(acc[g]));
+		_mm256_storeu_ps(out + 8 * g, hk_vec_canon(acc[g]));
 }
 
 static void weighted_sum_q8(float *out, const float *p, const uint8_t *v, uint32_t n,

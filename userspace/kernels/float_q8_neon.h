@@ -7,7 +7,7 @@
 #define HEARTH_KERNELS_FLOAT_Q8_NEON_H
 
 #include "kernels/float_body.h"
-#include "kernels/float_neon.h"
+#include "kernels/float_lanes.h"
 
 /* Dots of @q with @rows rows, @bytes apart; each is four chains. */
 HK_INLINE void hk_q8_dots(float *s, const float *q, const uint8_t *k, uint64_t bytes,
@@ -29,7 +29,7 @@ HK_INLINE void hk_q8_dots(float *s, const float *q, const uint8_t *k, uint64_t b
 		}
 	}
 	for (int i = 0; i < rows; i++)
-		s[i] = hk_sum_neon(l[i]);
+		s[i] = hk_sum_16(l[i]);
 }
 
 static void scores_q8(float *s, const float *q, const uint8_t *k, uint32_t n, uint32_t dim,
@@ -66,7 +66,7 @@ static void weighted_sum_q8(float *out, const float *p, const uint8_t *v, uint32
 			acc[1] = hk_fma16(acc[1], w, hk_q8_load16(block + 18, d));
 		}
 		for (int j = 0; j < 8; j++)
-			vst1q_f32(out + c + 4 * j, hk_canon4(acc[j / 4].v[j % 4]));
+			vst1q_f32(out + c + 4 * j, hk_vec_canon(acc[j / 4].v[j % 4]));
 	}
 }
 

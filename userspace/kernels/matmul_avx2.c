@@ -126,7 +126,7 @@ static void store(const struct hk_matmul *m, const __m256 *acc, uint32_t o, uint
 {
 	for (uint32_t r = 0; r < m->rows; r++) {
 		float *dst = m->dst + r * m->dst_stride + o;
-		__m256 v = hk_canon8(acc[r]);
+		__m256 v = hk_vec_canon(acc[r]);
 		float lane[ROWS];
 
 		if (n == ROWS) {

@@ -25,7 +25,7 @@ HK_INLINE void add_16(struct hk_lanes l[], const float *x, uint32_t in_n, const 
 		__m256 weights[ONE_OUTS];
 
 		for (uint32_t o = 0; o < outs; o++)
-			weights[o] = hk_load8(w + o * stride, type, k + 8 * half);
+			weights[o] = hk_vec_load(w + o * stride, type, k + 8 * half);
 		HK_UNROLL
 		for (uint32_t r = 0; r < rows; r++) {
 			__m256 at = _mm256_loadu_ps(x + (uint64_t)r * in_n + k + 8 * half);
@@ -33,10 +33,7 @@ HK_INLINE void add_16(struct hk_lanes l[], const float *x, uint32_t in_n, const 
 			for (uint32_t o = 0; o < outs; o++) {
 				struct hk_lanes *sum = &l[o * rows + r];
 
-				if (half)
-					sum->hi = _mm256_fmadd_ps(at, weights[o], sum->hi);
-				else
-					sum->lo = _mm256_fmadd_ps(at, weights[o], sum->lo);
+				sum->v[half] = _mm256_fmadd_ps(at, weights[o], sum->v[half]);
 			}
 		}
 	}
@@ -53,7 +50,7 @@ HK_INLINE void tile(const struct hk_matmul *m, const unsigned int type, uint32_t
 
 	HK_UNROLL
 	for (uint32_t i = 0; i < rows * outs; i++)
-		l[i].lo = l[i].hi = _mm256_setzero_ps();
+		l[i].v[0] = l[i].v[1] = _mm256_setzero_ps();
 	for (; k + 16 <= m->in_n; k += 16) {
 		/* Of the rows that come next; beyond the end only a hint. */
 		if (rows == 1 && k % 32 == 0) {
@@ -71,9 +68,9 @@ HK_INLINE void tile(const struct hk_matmul *m, const unsigned int type, uint32_t
 		struct hk_lanes sum = l[i];
 
 		if (k < m->in_n)
-			hk_tail_avx2(&sum, m->src + row * m->in_n,
-				     m->weights + out * m->row_bytes, type, k, m->in_n);
-		m->dst[row * m->dst_stride + out] = hk_canon(hk_sum_avx2(sum));
+			sum = hk_tail(sum, m->src + row * m->in_n,
+				      m->weights + out * m->row_bytes, type, k, m->in_n);
+		m->dst[row * m->dst_stride + out] = hk_canon(hk_sum_16(sum));
 	}
 }
 

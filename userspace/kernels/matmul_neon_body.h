@@ -213,7 +213,7 @@ void matmul(const struct hk_matmul *m, uint32_t first, uint32_t last)
 
 			take_row(acc, m->rows, r, out);
 			for (int g = 0; g < ROWS; g += 4)
-				vst1q_f32(out + g, hk_canon4(vld1q_f32(out + g)));
+				vst1q_f32(out + g, hk_vec_canon(vld1q_f32(out + g)));
 			memcpy(m->dst + r * m->dst_stride + o, out, n * sizeof(float));
 		}
 	}
