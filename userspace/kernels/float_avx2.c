@@ -2,7 +2,7 @@
 #include "kernels/attention_isa.h"
 #include "kernels/float_lanes.h"
 
-#include "kernels/float_q8_avx2.h"
+#include "kernels/float_q8_lanes.h"
 #include "kernels/matmul_isa.h"
 
 /* Dots of @a with four rows, @stride bytes apart: eight chains hide the latency. */

@@ -22,6 +22,10 @@ typedef __m128 hk_four;
 
 #define HK_VEC	8
 
+/* See float_q8_lanes.h. */
+#define HK_Q8_ROWS	4
+#define HK_Q8_BLOCKS	2
+
 struct hk_lanes {
 	hk_vec v[2];
 };

@@ -41,6 +41,14 @@ HK_INLINE struct hk_lanes hk_splat16(const float *p)
 	return l;
 }
 
+HK_INLINE struct hk_lanes hk_canon16(struct hk_lanes l)
+{
+	HK_UNROLL
+	for (int j = 0; j < HK_VECS; j++)
+		l.v[j] = hk_vec_canon(l.v[j]);
+	return l;
+}
+
 HK_INLINE void hk_store16(float *p, struct hk_lanes l)
 {
 	HK_UNROLL

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/attention_isa.h"
 #include "kernels/float_lanes.h"
-#include "kernels/float_q8_neon.h"
+#include "kernels/float_q8_lanes.h"
 #include "kernels/matmul_isa.h"
 
 /*

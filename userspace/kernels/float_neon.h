@@ -23,6 +23,10 @@ typedef float32x4_t hk_four;
 
 #define HK_VEC	4
 
+/* See float_q8_lanes.h. */
+#define HK_Q8_ROWS	2
+#define HK_Q8_BLOCKS	1
+
 struct hk_lanes {
 	hk_vec v[4];
 };
