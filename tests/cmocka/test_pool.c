@@ -426,6 +426,7 @@ static void stuck_task(void *arg, unsigned int task, unsigned int worker)
 	s->cpu = sched_getcpu();
 }
 
+/* The caller has a task as well until the worker has looked: it fetches nobody before. */
 static void home_task(void *arg, unsigned int task, unsigned int worker)
 {
 	struct stuck *s = arg;
@@ -433,6 +434,7 @@ static void home_task(void *arg, unsigned int task, unsigned int worker)
 	pthread_barrier_wait(&s->barrier);
 	if (worker)
 		s->returned += has_home(s);
+	pthread_barrier_wait(&s->barrier);
 }
 
 static void test_stuck_worker_is_fetched(void **state)
