@@ -6,6 +6,18 @@
 #include "kernels/int8.h"
 #include "kernels/isa.h"
 
+int hk_conv_types(const struct hearth_cmd_conv_2d *cmd, struct hk_fault *fault)
+{
+	if (hk_check_type8(cmd->src_type, "src_type", fault) ||
+	    hk_check_type8(cmd->weights_type, "weights_type", fault) ||
+	    hk_check_type8(cmd->dst_type, "dst_type", fault) ||
+	    hk_check_zero(cmd->src_zero, cmd->src_type, "src_zero", fault) ||
+	    hk_check_zero(cmd->weights_zero, cmd->weights_type, "weights_zero", fault) ||
+	    hk_check_zero(cmd->dst_zero, cmd->dst_type, "dst_zero", fault))
+		return -EINVAL;
+	return hk_check_act(cmd->act_min, cmd->act_max, cmd->dst_type, fault);
+}
+
 static int conv_fields(const struct hearth_cmd_conv_2d *cmd, struct hk_fault *fault)
 {
 	const struct hk_dim dims[] = {
@@ -23,20 +35,13 @@ static int conv_fields(const struct hearth_cmd_conv_2d *cmd, struct hk_fault *fa
 		return hk_bad(fault, "pad_top");
 	if (cmd->pad_left > HEARTH_CMD_MAX_DIM)
 		return hk_bad(fault, "pad_left");
-	if (hk_check_type8(cmd->src_type, "src_type", fault) ||
-	    hk_check_type8(cmd->weights_type, "weights_type", fault) ||
-	    hk_check_type8(cmd->dst_type, "dst_type", fault) ||
-	    hk_check_zero(cmd->src_zero, cmd->src_type, "src_zero", fault) ||
-	    hk_check_zero(cmd->weights_zero, cmd->weights_type, "weights_zero", fault) ||
-	    hk_check_zero(cmd->dst_zero, cmd->dst_type, "dst_zero", fault) ||
-	    hk_check_act(cmd->act_min, cmd->act_max, cmd->dst_type, fault) ||
-	    hk_check_reserved(&cmd->reserved, 1, fault))
+	if (hk_conv_types(cmd, fault))
 		return -EINVAL;
-	return 0;
+	return hk_check_reserved(&cmd->reserved, 1, fault);
 }
 
-static int conv_tensors(const struct hearth_cmd_conv_2d *cmd, uint32_t weights_in,
-			struct hk_operand *op, struct hk_fault *fault)
+int hk_conv_tensors(const struct hearth_cmd_conv_2d *cmd, uint32_t weights_in,
+		    struct hk_operand *op, struct hk_fault *fault)
 {
 	const uint32_t src[] = { cmd->batch, cmd->in_h, cmd->in_w, cmd->in_c };
 	const uint32_t dst[] = { cmd->batch, cmd->out_h, cmd->out_w, cmd->out_c };
@@ -62,7 +67,7 @@ int hk_conv_operands(const void *from, struct hk_operand *op, struct hk_fault *f
 		return -EINVAL;
 	if (cmd->in_c % cmd->groups || cmd->out_c % cmd->groups)
 		return hk_bad(fault, "groups");
-	return conv_tensors(cmd, cmd->in_c / cmd->groups, op, fault);
+	return hk_conv_tensors(cmd, cmd->in_c / cmd->groups, op, fault);
 }
 
 int hk_depthwise_operands(const void *from, struct hk_operand *op, struct hk_fault *fault)
@@ -75,7 +80,7 @@ int hk_depthwise_operands(const void *from, struct hk_operand *op, struct hk_fau
 		return hk_bad(fault, "groups");
 	if (cmd->out_c % cmd->in_c)
 		return hk_bad(fault, "out_c");
-	return conv_tensors(cmd, 1, op, fault);
+	return hk_conv_tensors(cmd, 1, op, fault);
 }
 
 /* The shape: all that does not need the operands */

@@ -4,43 +4,13 @@
  */
 #include "kernels/int8.h"
 
-int hk_fc_operands(const void *from, struct hk_operand *op, struct hk_fault *fault)
-{
-	const struct hearth_cmd_fully_connected *cmd = from;
-	const struct hk_dim dims[] = {
-		HK_DIM(cmd, rows), HK_DIM(cmd, in_n), HK_DIM(cmd, out_n),
-	};
-	const uint32_t src[] = { cmd->rows, cmd->in_n };
-	const uint32_t weights[] = { cmd->out_n, cmd->in_n };
-	const uint32_t dst[] = { cmd->rows, cmd->out_n };
-
-	if (hk_check_dims(dims, 3, fault) ||
-	    hk_check_type8(cmd->src_type, "src_type", fault) ||
-	    hk_check_type8(cmd->weights_type, "weights_type", fault) ||
-	    hk_check_type8(cmd->dst_type, "dst_type", fault) ||
-	    hk_check_zero(cmd->src_zero, cmd->src_type, "src_zero", fault) ||
-	    hk_check_zero(cmd->weights_zero, cmd->weights_type, "weights_zero", fault) ||
-	    hk_check_zero(cmd->dst_zero, cmd->dst_type, "dst_zero", fault) ||
-	    hk_check_act(cmd->act_min, cmd->act_max, cmd->dst_type, fault) ||
-	    hk_check_reserved(cmd->reserved, sizeof(cmd->reserved), fault))
-		return -EINVAL;
-	if (hk_tensor(&op[0], "src", cmd->src, src, 2, 1, HK_READ, fault) ||
-	    hk_tensor(&op[1], "weights", cmd->weights, weights, 2, 1, HK_READ, fault) ||
-	    hk_operand(&op[2], "bias", cmd->bias, cmd->bias ? cmd->out_n * 4ull : 0, 4,
-		       HK_READ, fault) ||
-	    hk_operand(&op[3], "requant", cmd->requant,
-		       cmd->out_n * sizeof(struct hearth_requant), 4, HK_READ, fault) ||
-	    hk_tensor(&op[4], "dst", cmd->dst, dst, 2, 1, HK_WRITE, fault) ||
-	    hk_check_overlap(op, 5, 4, fault))
-		return -EINVAL;
-	return 5;
-}
-
 static void as_conv(struct hearth_cmd_conv_2d *conv,
 		    const struct hearth_cmd_fully_connected *cmd)
 {
 	*conv = (struct hearth_cmd_conv_2d){
 		.hdr = cmd->hdr,
+		.src = cmd->src, .weights = cmd->weights, .bias = cmd->bias,
+		.requant = cmd->requant, .dst = cmd->dst,
 		.batch = 1, .in_h = cmd->rows, .in_w = 1, .in_c = cmd->in_n,
 		.out_h = cmd->rows, .out_w = 1, .out_c = cmd->out_n,
 		.k_h = 1, .k_w = 1, .stride_h = 1, .stride_w = 1,
@@ -51,6 +21,22 @@ static void as_conv(struct hearth_cmd_conv_2d *conv,
 		.src_type = cmd->src_type, .weights_type = cmd->weights_type,
 		.dst_type = cmd->dst_type,
 	};
+}
+
+int hk_fc_operands(const void *from, struct hk_operand *op, struct hk_fault *fault)
+{
+	const struct hearth_cmd_fully_connected *cmd = from;
+	const struct hk_dim dims[] = {
+		HK_DIM(cmd, rows), HK_DIM(cmd, in_n), HK_DIM(cmd, out_n),
+	};
+	struct hearth_cmd_conv_2d conv;
+
+	as_conv(&conv, cmd);
+	if (hk_check_dims(dims, 3, fault) ||
+	    hk_conv_types(&conv, fault) ||
+	    hk_check_reserved(cmd->reserved, sizeof(cmd->reserved), fault))
+		return -EINVAL;
+	return hk_conv_tensors(&conv, conv.in_c, op, fault);
 }
 
 size_t hk_fc_scratch(const void *cmd, unsigned int threads)

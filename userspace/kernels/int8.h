@@ -148,6 +148,11 @@ struct hk_conv {
 	struct hk_carve rest;
 };
 
+/* Checks the types of @cmd, its zero points and its clamp. */
+int hk_conv_types(const struct hearth_cmd_conv_2d *cmd, struct hk_fault *fault);
+/* Its operands; the weights of an output channel have @weights_in inputs. */
+int hk_conv_tensors(const struct hearth_cmd_conv_2d *cmd, uint32_t weights_in,
+		    struct hk_operand *op, struct hk_fault *fault);
 /* Points @cv to its command's operands and loads the channels. */
 int hk_conv_prepare(struct hk_conv *cv, const struct hearth_cmd_conv_2d *cmd,
 		    void *const ptr[], struct hk_run *r);
