@@ -181,17 +181,6 @@ static int32_t window_dot(const struct hk_conv *cv, const uint8_t *src,
 	return (int32_t)acc;
 }
 
-static uint8_t channel_out(const struct hk_conv *cv, int32_t acc, uint32_t o)
-{
-	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
-	const struct hk_channels *ch = &cv->ch;
-
-	acc = hk_wrap_add(acc, ch->bias[o]);
-	acc = hk_requantize(acc, ch->multiplier[o], ch->left[o] - ch->right[o]);
-	acc = hk_wrap_add(acc, (int32_t)cmd->dst_zero);
-	return (uint8_t)hk_clamp(acc, (int32_t)cmd->act_min, (int32_t)cmd->act_max);
-}
-
 static void conv_pixel(const struct hk_conv *cv, const uint8_t *src, uint8_t *dst,
 		       const struct window *win)
 {
@@ -200,7 +189,7 @@ static void conv_pixel(const struct hk_conv *cv, const uint8_t *src, uint8_t *ds
 		int32_t acc = window_dot(cv, src + (uint64_t)g * cv->in_cg,
 					 cv->weights + o * cv->w_out, win);
 
-		dst[o] = channel_out(cv, acc, o);
+		dst[o] = hk_channel_out(cv, acc, o);
 	}
 }
 

@@ -5,18 +5,8 @@
  * The zero point of the weights is taken off at the end, as in
  * depthwise_avx2.c: the weights are only extended to int16.
  */
+#include "kernels/gemv.h"
 #include "kernels/int8_avx2.h"
-
-#define OUTS	4
-
-struct job {
-	const struct hk_conv *cv;
-	/* Rows of int16, padded with zeros to a multiple of 16 */
-	int16_t *rows;
-	uint32_t n_pad;
-	int32_t fold[HK_GEMV_MAX_ROWS];
-	unsigned int tasks;
-};
 
 static inline int32_t sum8(__m256i x)
 {
@@ -29,12 +19,13 @@ static inline int32_t sum8(__m256i x)
 
 /* Dot products of a row with @outs rows of weights */
 static inline __attribute__((always_inline)) void
-dots(const struct job *job, const int16_t *x, const uint8_t *w, int outs, int32_t *acc)
+dots(const struct gemv *job, const void *row, const uint8_t *w, const int outs, int32_t *acc)
 {
 	const struct hk_conv *cv = job->cv;
+	const int16_t *x = row;
 	const __m128i flip = _mm_set1_epi8((char)cv->weights_flip);
 	const uint32_t n = cv->cmd->in_c;
-	__m256i sum[OUTS];
+	__m256i sum[GEMV_OUTS];
 	uint32_t i;
 
 	HK_UNROLL
@@ -64,62 +55,26 @@ dots(const struct job *job, const int16_t *x, const uint8_t *w, int outs, int32_
 		acc[o] = sum8(sum[o]);
 }
 
-static void gemv_out(const struct job *job, uint32_t row, uint32_t o, int32_t acc)
-{
-	const struct hk_conv *cv = job->cv;
-	const struct hk_channels *ch = &cv->ch;
-
-	acc = hk_wrap_add(hk_wrap_sub(acc, job->fold[row]), ch->bias[o]);
-	acc = hk_requantize(acc, ch->multiplier[o], ch->left[o] - ch->right[o]);
-	acc = hk_wrap_add(acc, (int32_t)cv->cmd->dst_zero);
-	cv->dst[(size_t)row * cv->cmd->out_c + o] = (uint8_t)
-		hk_clamp(acc, (int32_t)cv->cmd->act_min, (int32_t)cv->cmd->act_max);
-}
-
 static void gemv_task(void *arg, unsigned int task, unsigned int worker)
 {
-	const struct job *job = arg;
-	const struct hk_conv *cv = job->cv;
-	uint32_t end = hk_task_start(cv->cmd->out_c, task + 1, job->tasks);
-	uint32_t o = hk_task_start(cv->cmd->out_c, task, job->tasks);
-
-	while (o < end) {
-		const uint8_t *w = cv->weights + o * cv->w_out;
-		uint32_t outs = end - o >= OUTS ? OUTS : 1;
-
-		for (uint32_t row = 0; row < cv->cmd->in_h; row++) {
-			const int16_t *x = job->rows + (size_t)row * job->n_pad;
-			int32_t acc[OUTS];
-
-			if (outs == OUTS)
-				dots(job, x, w, OUTS, acc);
-			else
-				dots(job, x, w, 1, acc);
-			for (uint32_t i = 0; i < outs; i++)
-				gemv_out(job, row, o + i, acc[i]);
-		}
-		o += outs;
-	}
+	gemv_outs(arg, task, dots);
 }
 
 void hk_gemv_avx2(const struct hk_conv *cv, struct hk_run *r)
 {
 	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
-	struct hk_carve c = cv->rest;
-	struct job job = { .cv = cv, .n_pad = (cmd->in_c + 15) & ~15u };
+	struct gemv job = { 0 };
 
-	job.rows = hk_carve(&c, (size_t)cmd->in_h * job.n_pad * sizeof(int16_t));
+	gemv_start(&job, cv, sizeof(int16_t));
 	for (uint32_t row = 0; row < cmd->in_h; row++) {
-		int16_t *x = job.rows + (size_t)row * job.n_pad;
+		int16_t *x = (int16_t *)(job.rows + row * job.row_bytes);
 		uint32_t sum = 0;
 
 		widen_row(x, cv->src + (size_t)row * cmd->in_c, cmd->in_c, cv->src_flip,
 			  cv->src_zero);
-		memset(x + cmd->in_c, 0, (job.n_pad - cmd->in_c) * sizeof(*x));
 		for (uint32_t i = 0; i < cmd->in_c; i++)
 			sum += (uint32_t)x[i];
-		job.fold[row] = (int32_t)(sum * (uint32_t)cv->weights_zero);
+		job.fold[row] = hk_wrap_mul(-cv->weights_zero, (int32_t)sum);
 	}
-	job.tasks = hk_tasks(r, cmd->out_c, OUTS);
-	hk_pool_run(r->pool, gemv_task, &job, job.tasks);
+	gemv_run(&job, gemv_task, r);
 }

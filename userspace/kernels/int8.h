@@ -158,6 +158,18 @@ int hk_conv_prepare(struct hk_conv *cv, const struct hearth_cmd_conv_2d *cmd,
 		    void *const ptr[], struct hk_run *r);
 void hk_conv_plain(const struct hk_conv *cv, struct hk_run *r);
 
+/* The output of channel @o from its sum */
+static inline uint8_t hk_channel_out(const struct hk_conv *cv, int32_t acc, uint32_t o)
+{
+	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
+	const struct hk_channels *ch = &cv->ch;
+
+	acc = hk_wrap_add(acc, ch->bias[o]);
+	acc = hk_requantize(acc, ch->multiplier[o], ch->left[o] - ch->right[o]);
+	acc = hk_wrap_add(acc, (int32_t)cmd->dst_zero);
+	return (uint8_t)hk_clamp(acc, (int32_t)cmd->act_min, (int32_t)cmd->act_max);
+}
+
 /* With the ISA's kernel if it has one for this shape */
 void hk_conv_best(const struct hk_conv *cv, struct hk_run *r);
 
