@@ -139,15 +139,6 @@ struct out_panel {
 	uint32_t channel, count;
 };
 
-static inline __m256i channel_out(const struct hk_channels *ch, uint32_t c,
-				  const struct out8 *out, __m256i acc)
-{
-	acc = _mm256_add_epi32(acc, load256(ch->bias + c));
-	acc = requantize(acc, load256(ch->multiplier + c), load256(ch->left + c),
-			 load256(ch->right + c));
-	return out8_clamp(out, acc);
-}
-
 /* @m windows times a panel */
 static inline __attribute__((always_inline)) void
 tile(const struct job *job, const int16_t *windows, const int16_t *panel, int m,
@@ -181,8 +172,8 @@ tile(const struct job *job, const int16_t *windows, const int16_t *panel, int m,
 		const struct hk_channels *ch = &job->cv->ch;
 
 		store_some(o->dst + i * o->stride,
-			   pack8(channel_out(ch, o->channel, out, acc[i][0]),
-				 channel_out(ch, o->channel + 8, out, acc[i][1])),
+			   pack8(channels_out(ch, o->channel, out, acc[i][0]),
+				 channels_out(ch, o->channel + 8, out, acc[i][1])),
 			   o->count);
 	}
 }

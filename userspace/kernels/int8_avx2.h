@@ -66,6 +66,21 @@ static inline __m256i out8_clamp(const struct out8 *o, __m256i x)
 	return _mm256_min_epi32(_mm256_max_epi32(x, o->min), o->max);
 }
 
+static inline __m256i load256(const void *p)
+{
+	return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* Sums of channels @c to @c + 7 to outputs */
+static inline __m256i channels_out(const struct hk_channels *ch, uint32_t c,
+				   const struct out8 *out, __m256i acc)
+{
+	acc = _mm256_add_epi32(acc, load256(ch->bias + c));
+	acc = requantize(acc, load256(ch->multiplier + c), load256(ch->left + c),
+			 load256(ch->right + c));
+	return out8_clamp(out, acc);
+}
+
 /* The low bytes of 16 numbers between -128 and 255 */
 static inline __m128i pack8(__m256i a, __m256i b)
 {
@@ -73,11 +88,6 @@ static inline __m128i pack8(__m256i a, __m256i b)
 
 	x = _mm256_and_si256(x, _mm256_set1_epi16(0xff));
 	return _mm_packus_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-}
-
-static inline __m256i load256(const void *p)
-{
-	return _mm256_loadu_si256((const __m256i *)p);
 }
 
 /* 16 bytes, of which @n are at @p */
