@@ -11,10 +11,17 @@
 #include "kernels/f16.h"
 #include "kernels/float.h"
 
-#define HK_BODY_F16(p)	_cvtsh_ss((uint16_t)((p)[0] | (p)[1] << 8))
+#define HK_INLINE static inline __attribute__((always_inline))
+
+/* hk_f32_from_f16() in one instruction */
+HK_INLINE float hk_f32_from_half(uint16_t h)
+{
+	return _cvtsh_ss(h);
+}
+
+#define HK_BODY_F16(p)	hk_f32_from_half((uint16_t)((p)[0] | (p)[1] << 8))
 #include "kernels/float_body.h"
 
-#define HK_INLINE static inline __attribute__((always_inline))
 #define HK_UNROLL _Pragma("GCC unroll 16")
 
 typedef __m256 hk_vec;

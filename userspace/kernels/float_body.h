@@ -230,15 +230,18 @@ static inline float hk_odd_scale(uint32_t max)
 	return max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
 }
 
-static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32_t max)
+/* @u: to act->u too, on x86. */
+static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32_t max, bool u)
 {
 	act->d[at] = hk_odd_scale(max);
 	act->sum[at] = 0;
 	act->total[at] = 0;
 	memset(act->q + at * HK_ACT_BLOCK, 0, HK_ACT_BLOCK);
+	if (u)
+		memset(act->u + at * HK_ACT_BLOCK, 128, HK_ACT_BLOCK);
 }
 
-/* A block of 256 elements of row @row: @u too, on x86. */
+/* A block of 256 elements of row @row */
 static inline void hk_quantize_odd_256(const struct hk_act *act, uint64_t block, uint32_t row,
 				       uint32_t max, bool u)
 {
@@ -279,7 +282,7 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 		float id;
 
 		if (hk_is_odd(max)) {
-			hk_quantize_odd(act, at, max);
+			hk_quantize_odd(act, at, max, false);
 			continue;
 		}
 		act->d[at] = hk_f32_from_bits(max) / 127.0f;

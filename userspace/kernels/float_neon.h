@@ -12,11 +12,16 @@
 #include "kernels/float.h"
 #include "kernels/unroll.h"
 
-#define HK_BODY_F16(p)	vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16( \
-				vdup_n_u16((uint16_t)((p)[0] | (p)[1] << 8)))), 0)
-#include "kernels/float_body.h"
-
 #define HK_INLINE static inline __attribute__((always_inline))
+
+/* hk_f32_from_f16() in one instruction */
+HK_INLINE float hk_f32_from_half(uint16_t h)
+{
+	return vgetq_lane_f32(vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(h))), 0);
+}
+
+#define HK_BODY_F16(p)	hk_f32_from_half((uint16_t)((p)[0] | (p)[1] << 8))
+#include "kernels/float_body.h"
 
 typedef float32x4_t hk_vec;
 typedef float32x4_t hk_four;
