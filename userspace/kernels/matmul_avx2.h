@@ -118,6 +118,17 @@ HK_INLINE void turn_bytes(struct turned *t, const struct rows8 *w, uint64_t at)
 	turn(w, at + 16, t->group + 4);
 }
 
+/* The index of a lane must be a constant. */
+#define LANES_1_TO_7(lane) do {							\
+		lane(1);							\
+		lane(2);							\
+		lane(3);							\
+		lane(4);							\
+		lane(5);							\
+		lane(6);							\
+		lane(7);							\
+	} while (0)
+
 /* Two bytes of each row; straight into a register, for a store could not forward. */
 HK_INLINE __m128i load_u16(const struct rows8 *w, uint64_t at)
 {
@@ -131,13 +142,7 @@ HK_INLINE __m128i load_u16(const struct rows8 *w, uint64_t at)
 		memcpy(&x, w->p + (i) * w->stride + at, sizeof(x));		\
 		v = _mm_insert_epi16(v, x, i);					\
 	} while (0)
-	LANE(1);
-	LANE(2);
-	LANE(3);
-	LANE(4);
-	LANE(5);
-	LANE(6);
-	LANE(7);
+	LANES_1_TO_7(LANE);
 #undef LANE
 	return v;
 }

@@ -56,13 +56,7 @@ HK_INLINE __m128i load_u16_of_many(const struct rows8 *w, uint64_t at)
 
 #define LANE(i) v = _mm_blend_epi16(v, _mm_loadu_si128((const __m128i *)		\
 			(w->p + (i) * w->stride + at - 2 * (i))), 1 << (i))
-	LANE(1);
-	LANE(2);
-	LANE(3);
-	LANE(4);
-	LANE(5);
-	LANE(6);
-	LANE(7);
+	LANES_1_TO_7(LANE);
 #undef LANE
 	return v;
 }
