@@ -3,6 +3,8 @@
  * CONV_2D with SDOT. Four windows times a panel keep 16 sums in registers: for
  * 16 taps, 64 SDOT to 20 loads.
  */
+#define TAPS	4
+
 #include "kernels/conv_neon.h"
 
 /* 16 channels times four taps of a window, lane @l of @x */
@@ -61,6 +63,6 @@ tile(const struct job *job, const int8_t *windows, const int32_t *start,
 	}
 }
 
-#define TAPS	4
 #define CONV	hk_conv_dotprod
-#include "kernels/conv_neon_body.h"
+
+#include "kernels/conv_body.h"

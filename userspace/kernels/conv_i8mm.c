@@ -4,6 +4,8 @@
  * Four windows times a panel keep 16 registers of sums: for eight taps, 16 SMMLA
  * to 12 loads.
  */
+#define TAPS	8
+
 #include "kernels/conv_neon.h"
 
 #define PAIRS	(NR / 2)
@@ -73,6 +75,6 @@ tile(const struct job *job, const int8_t *windows, const int32_t *start,
 		window_out(job, &s[i / 2], i % 2, o, out, o->dst + i * o->stride);
 }
 
-#define TAPS	8
 #define CONV	hk_conv_i8mm
-#include "kernels/conv_neon_body.h"
+
+#include "kernels/conv_body.h"

@@ -1,47 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CONV_2D for one level. The file that includes this has defined
+ * CONV_2D for one level. The file that includes this has included conv_job.h,
+ * and defined
  *
- *   TAPS: neighbours of a channel in a panel, 4 or 8
  *   CONV: the name of the entry
+ *   zero_left(zero): what take_taps() and pack_panel() leave of a zero point
+ *   take_taps(to, src, n, cv): @n bytes of the input as numbers
+ *   pack_panel(job, panel, o, count): @count channels from @o on
  *   tile(job, windows, start, panel, m, o, out): @m windows times a panel;
  *	@start has where the sums of each window start
  */
-/* @n taps of a channel as int8, as they lie or one by one */
-static void some_taps(const struct job *job, int8_t *to, uint64_t o, uint32_t t, uint32_t n)
-{
-	const struct hk_conv *cv = job->cv;
-	const uint8_t *w = cv->weights + o * cv->w_out;
-
-	if (cv->w_tap == cv->in_cg) {
-		memcpy(to, w + t, n);
-	} else {
-		for (uint32_t i = 0; i < n; i++)
-			to[i] = (int8_t)w[(t + i) / cv->in_cg * cv->w_tap +
-					  (t + i) % cv->in_cg];
-	}
-	for (uint32_t i = 0; i < n; i++)
-		to[i] ^= (int8_t)(cv->weights_flip ^ 0x80);
-}
-
-/* Packs a channel, and takes what its weights sum to off its bias. */
-static void pack_channel(const struct job *job, int8_t *panel, uint64_t o)
-{
-	int32x2_t all = vdup_n_s32(0);
-	int32_t sum;
-
-	for (uint32_t t = 0; t < job->k; t += TAPS, panel += TAPS * NR) {
-		int8_t some[8] = { 0 };
-
-		some_taps(job, some, o, t, job->k - t < TAPS ? job->k - t : TAPS);
-		memcpy(panel, some, TAPS);
-		all = vdot_s32(all, vld1_s8(some), vdup_n_s8(1));
-	}
-	sum = hk_wrap_sub(vaddv_s32(all), (int32_t)job->k * job->weights_zero);
-	job->cv->ch.bias[o] = hk_wrap_sub(job->cv->ch.bias[o],
-					  hk_wrap_mul(job->src_zero, sum));
-}
-
 static void pack_task(void *arg, unsigned int task, unsigned int worker)
 {
 	const struct job *job = arg;
@@ -49,55 +17,44 @@ static void pack_task(void *arg, unsigned int task, unsigned int worker)
 	uint32_t first = task % job->panels * NR;
 	uint32_t count = cv->out_cg - first < NR ? cv->out_cg - first : NR;
 	uint64_t o = (uint64_t)(task / job->panels) * cv->out_cg + first;
-	int8_t *panel = job->packed + (size_t)task * job->k_pad * NR;
 
-	if (count < NR)
-		memset(panel, 0, (size_t)job->k_pad * NR);
-	for (uint32_t c = 0; c < count; c++)
-		pack_channel(job, panel + TAPS * c, o + c);
+	pack_panel(job, job->packed + (size_t)task * job->k_pad * NR, o, count);
 }
 
-/* @n bytes as int8 */
-static void copy(int8_t *to, const uint8_t *from, size_t n, uint8_t flip)
+/* @n times the zero point, which is one byte or 0 */
+static void fill(const struct job *job, tap_t *to, size_t n)
 {
-	size_t i;
-
-	for (i = 0; i + 16 <= n; i += 16)
-		vst1q_s8(to + i, vreinterpretq_s8_u8(veorq_u8(vld1q_u8(from + i),
-							      vdupq_n_u8(flip))));
-	for (; i < n; i++)
-		to[i] = (int8_t)(from[i] ^ flip);
+	memset(to, job->src_zero, n * sizeof(*to));
 }
 
 /* Row @ky of the window at (y, x), channels from @c on: k_w * in_cg numbers */
-static void gather_row(const struct job *job, int8_t *to, const uint8_t *src, int64_t y,
+static void gather_row(const struct job *job, tap_t *to, const uint8_t *src, int64_t y,
 		       int64_t x, uint32_t c)
 {
 	const struct hk_conv *cv = job->cv;
 	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
-	const uint8_t flip = cv->src_flip ^ 0x80;
 	uint32_t n = cv->in_cg, first, end;
 
 	if (y < 0 || y >= cmd->in_h) {
-		memset(to, job->src_zero, (size_t)cmd->k_w * n);
+		fill(job, to, (size_t)cmd->k_w * n);
 		return;
 	}
 	hk_taps(x, cmd->k_w, cmd->dilation_w, cmd->in_w, &first, &end);
-	memset(to, job->src_zero, (size_t)first * n);
+	fill(job, to, (size_t)first * n);
 	src += (uint64_t)y * cmd->in_w * cmd->in_c + c;
 	if (cmd->dilation_w == 1 && n == cmd->in_c) {
-		copy(to + (size_t)first * n, src + (x + first) * n, (size_t)(end - first) * n,
-		     flip);
+		take_taps(to + (size_t)first * n, src + (x + first) * n,
+			  (size_t)(end - first) * n, cv);
 	} else {
 		for (uint32_t kx = first; kx < end; kx++)
-			copy(to + (size_t)kx * n,
-			     src + (x + (int64_t)kx * cmd->dilation_w) * cmd->in_c, n, flip);
+			take_taps(to + (size_t)kx * n,
+				  src + (x + (int64_t)kx * cmd->dilation_w) * cmd->in_c, n, cv);
 	}
-	memset(to + (size_t)end * n, job->src_zero, (size_t)(cmd->k_w - end) * n);
+	fill(job, to + (size_t)end * n, (size_t)(cmd->k_w - end) * n);
 }
 
 /* Gathers a window; returns where its sums start. */
-static int32_t gather(const struct job *job, int8_t *to, uint64_t pixel, uint32_t group)
+static int32_t gather(const struct job *job, tap_t *to, uint64_t pixel, uint32_t group)
 {
 	const struct hk_conv *cv = job->cv;
 	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
@@ -110,7 +67,7 @@ static int32_t gather(const struct job *job, int8_t *to, uint64_t pixel, uint32_
 	for (uint32_t ky = 0; ky < cmd->k_h; ky++)
 		gather_row(job, to + (size_t)ky * cmd->k_w * cv->in_cg, src,
 			   y + (int64_t)ky * cmd->dilation_h, x, group * cv->in_cg);
-	memset(to + job->k, 0, job->k_pad - job->k);
+	memset(to + job->k, 0, (job->k_pad - job->k) * sizeof(*to));
 	if (!job->weights_zero)
 		return 0;
 	for (uint32_t t = 0; t < job->k; t++)
@@ -118,9 +75,10 @@ static int32_t gather(const struct job *job, int8_t *to, uint64_t pixel, uint32_
 	return hk_wrap_mul(-job->weights_zero, sum);
 }
 
-static void tiles(const struct job *job, const int8_t *windows, const int32_t *start,
-		  const int8_t *panel, uint32_t n, struct out_panel o,
-		  const struct out8 *out)
+/* Inline it would share block()'s registers, and AVX2 wants them all. */
+static __attribute__((noinline)) void
+tiles(const struct job *job, const tap_t *windows, const int32_t *start, const tap_t *panel,
+      uint32_t n, struct out_panel o, const struct out8 *out)
 {
 	for (; n >= MR; n -= MR) {
 		tile(job, windows, start, panel, MR, &o, out);
@@ -129,6 +87,14 @@ static void tiles(const struct job *job, const int8_t *windows, const int32_t *s
 		o.dst += MR * o.stride;
 	}
 	switch (n) {
+#if MR > 4
+	case 5:
+		tile(job, windows, start, panel, 5, &o, out);
+		break;
+	case 4:
+		tile(job, windows, start, panel, 4, &o, out);
+		break;
+#endif
 	case 3:
 		tile(job, windows, start, panel, 3, &o, out);
 		break;
@@ -142,13 +108,13 @@ static void tiles(const struct job *job, const int8_t *windows, const int32_t *s
 }
 
 /* @n pixels from @pixel on, all channels of a group */
-static void block(const struct job *job, int8_t *windows, uint64_t pixel, uint32_t n,
+static void block(const struct job *job, tap_t *windows, uint64_t pixel, uint32_t n,
 		  uint32_t group)
 {
 	const struct hk_conv *cv = job->cv;
 	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
 	const struct out8 out = out8(cmd->dst_zero, cmd->act_min, cmd->act_max);
-	const int8_t *panel = job->packed + (size_t)group * job->panels * job->k_pad * NR;
+	const tap_t *panel = job->packed + (size_t)group * job->panels * job->k_pad * NR;
 	int32_t start[HK_PACK_PIXELS];
 
 	for (uint32_t i = 0; i < n; i++)
@@ -168,7 +134,7 @@ static void block(const struct job *job, int8_t *windows, uint64_t pixel, uint32
 static void conv_task(void *arg, unsigned int task, unsigned int worker)
 {
 	const struct job *job = arg;
-	int8_t *windows = job->windows + worker * job->window_bytes;
+	tap_t *windows = (tap_t *)((uint8_t *)job->windows + worker * job->window_bytes);
 	uint64_t pixel = hk_task_start(job->pixels, task, job->tasks);
 	uint64_t end = hk_task_start(job->pixels, task + 1, job->tasks);
 
@@ -181,7 +147,7 @@ static void conv_task(void *arg, unsigned int task, unsigned int worker)
 	}
 }
 
-/* A byte for each tap, TAPS at a time: never more than conv_pack.c's int16. */
+/* Never more memory than for the int16 of conv_pack.c, four at a time */
 void CONV(const struct hk_conv *cv, struct hk_run *r)
 {
 	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
@@ -191,14 +157,16 @@ void CONV(const struct hk_conv *cv, struct hk_run *r)
 		.k = cmd->k_h * cmd->k_w * cv->in_cg,
 		.panels = (cv->out_cg + NR - 1) / NR,
 		.pixels = (uint64_t)cmd->batch * cmd->out_h * cmd->out_w,
-		.src_zero = cv->src_zero - 128,
-		.weights_zero = cv->weights_zero - 128,
+		.src_zero = zero_left(cv->src_zero),
+		.weights_zero = zero_left(cv->weights_zero),
 	};
 
 	job.k_pad = (job.k + TAPS - 1) / TAPS * TAPS;
-	job.packed = hk_carve(&c, (size_t)job.k_pad * NR * job.panels * cv->groups);
-	job.windows = (int8_t *)(c.base + c.used);
-	job.window_bytes = ((size_t)job.k_pad * HK_PACK_PIXELS + 63) & ~(size_t)63;
+	job.packed = hk_carve(&c, (size_t)job.k_pad * NR * job.panels * cv->groups *
+				  sizeof(tap_t));
+	job.windows = (tap_t *)(c.base + c.used);
+	job.window_bytes = ((size_t)job.k_pad * HK_PACK_PIXELS * sizeof(tap_t) + 63) &
+			   ~(size_t)63;
 	job.tasks = hk_tasks(r, job.pixels, MR);
 	hk_pool_run(r->pool, pack_task, &job, job.panels * cv->groups);
 	hk_pool_run(r->pool, conv_task, &job, job.tasks);
