@@ -3,6 +3,7 @@
  * AVX2: the 8-bit ops that go element by element, and the table of all.
  */
 #include "kernels/int8_avx2.h"
+#include "kernels/reduce8.h"
 
 struct scale8 {
 	__m256i multiplier, left, right;
@@ -119,11 +120,7 @@ static void max_avx2(uint8_t *x, const uint8_t *src, uint8_t flip, size_t n)
 				    _mm256_max_epu8(load256(x + i),
 						    _mm256_xor_si256(load256(src + i),
 								     flips)));
-	for (; i < n; i++) {
-		uint8_t v = src[i] ^ flip;
-
-		x[i] = v > x[i] ? v : x[i];
-	}
+	hk_max8(x + i, src + i, flip, n - i);
 }
 
 static void sum_avx2(int32_t *x, const uint8_t *src, uint8_t flip, size_t n)
@@ -137,8 +134,7 @@ static void sum_avx2(int32_t *x, const uint8_t *src, uint8_t flip, size_t n)
 
 		_mm256_storeu_si256((__m256i *)(x + i), _mm256_add_epi32(load256(x + i), v));
 	}
-	for (; i < n; i++)
-		x[i] += src[i] ^ flip;
+	hk_sum8(x + i, src + i, flip, n - i);
 }
 
 /*
@@ -167,12 +163,7 @@ static void divide_avx2(uint8_t *dst, const int32_t *x, int32_t bias, int32_t co
 		v = _mm_packus_epi16(_mm_packus_epi32(v, v), v);
 		memcpy(dst + i, &v, 4);
 	}
-	for (; i < n; i++) {
-		int32_t v = x[i] - bias;
-
-		v = (v + (v > 0 ? count / 2 : -(count / 2))) / count;
-		dst[i] = (uint8_t)hk_clamp(v, min, max);
-	}
+	hk_divide8(dst + i, x + i, bias, count, min, max, n - i);
 }
 
 const struct hk_int8_isa hk_int8_avx2 = {

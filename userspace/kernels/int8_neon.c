@@ -3,6 +3,7 @@
  * NEON: the 8-bit ops that go element by element, and the table of all.
  */
 #include "kernels/int8_neon.h"
+#include "kernels/reduce8.h"
 
 struct scale8 {
 	int32x4_t multiplier, left, right;
@@ -105,11 +106,7 @@ static void max_neon(uint8_t *x, const uint8_t *src, uint8_t flip, size_t n)
 
 	for (i = 0; i + 16 <= n; i += 16)
 		vst1q_u8(x + i, vmaxq_u8(vld1q_u8(x + i), veorq_u8(vld1q_u8(src + i), flips)));
-	for (; i < n; i++) {
-		uint8_t v = src[i] ^ flip;
-
-		x[i] = v > x[i] ? v : x[i];
-	}
+	hk_max8(x + i, src + i, flip, n - i);
 }
 
 static void sum_neon(int32_t *x, const uint8_t *src, uint8_t flip, size_t n)
@@ -124,8 +121,7 @@ static void sum_neon(int32_t *x, const uint8_t *src, uint8_t flip, size_t n)
 		vst1q_s32(x + i + 8, vaddw_s16(vld1q_s32(x + i + 8), vget_low_s16(v.hi)));
 		vst1q_s32(x + i + 12, vaddw_high_s16(vld1q_s32(x + i + 12), v.hi));
 	}
-	for (; i < n; i++)
-		x[i] += src[i] ^ flip;
+	hk_sum8(x + i, src + i, flip, n - i);
 }
 
 /* v / count towards zero, by doubles: see divide4() of int8_avx2.c. */
@@ -156,12 +152,7 @@ static void divide_neon(uint8_t *dst, const int32_t *x, int32_t bias, int32_t co
 		}
 		vst1q_u8(dst + i, pack8(v));
 	}
-	for (; i < n; i++) {
-		int32_t v = x[i] - bias;
-
-		v = (v + (v > 0 ? count / 2 : -(count / 2))) / count;
-		dst[i] = (uint8_t)hk_clamp(v, min, max);
-	}
+	hk_divide8(dst + i, x + i, bias, count, min, max, n - i);
 }
 
 #define NEON_KERNELS \

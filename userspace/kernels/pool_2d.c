@@ -5,6 +5,7 @@
  */
 #include "kernels/int8.h"
 #include "kernels/isa.h"
+#include "kernels/reduce8.h"
 
 /* So that the sum of a window fits into 31 bits */
 #define MAX_WINDOW	(1u << 22)
@@ -77,36 +78,10 @@ struct pool_job {
 		       const uint32_t tap[4], uint32_t n);
 };
 
-static void max_plain(uint8_t *x, const uint8_t *src, uint8_t flip, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		uint8_t v = src[i] ^ flip;
-
-		x[i] = v > x[i] ? v : x[i];
-	}
-}
-
-static void sum_plain(int32_t *x, const uint8_t *src, uint8_t flip, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		x[i] += src[i] ^ flip;
-}
-
-static void divide_plain(uint8_t *dst, const int32_t *x, int32_t bias, int32_t count,
-			 int32_t min, int32_t max, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int32_t v = x[i] - bias;
-
-		v = (v + (v > 0 ? count / 2 : -(count / 2))) / count;
-		dst[i] = (uint8_t)hk_clamp(v, min, max);
-	}
-}
-
 static const struct hk_int8_isa plain = {
-	.max = max_plain,
-	.sum = sum_plain,
-	.divide = divide_plain,
+	.max = hk_max8,
+	.sum = hk_sum8,
+	.divide = hk_divide8,
 };
 
 /* tap: first and end of the rows, first and end of the columns */
