@@ -236,6 +236,9 @@ static int open_and_measure(const struct bench_args *a, struct hearth_device *de
 		ret = fail("%s", a->model);
 	else
 		ret = measure_all(a, llm, r);
+	/* While the model's own mapping keeps the pages where they are. */
+	if (!ret && r->has_machine && machine_measure_file(a->model, &r->machine))
+		ret = fail("cannot measure how fast %s is read", a->model);
 	/* They are the model's strings. */
 	r->model.name = strdup(r->model.name ? r->model.name : "");
 	r->model.arch = strdup(r->model.arch ? r->model.arch : "");

@@ -41,6 +41,8 @@ static cJSON *machine_json(const struct machine *m)
 
 	cJSON_AddNumberToObject(o, "threads", m->threads);
 	cJSON_AddNumberToObject(o, "dram_gb_per_s", m->dram_gbs);
+	if (m->file_gbs > 0)
+		cJSON_AddNumberToObject(o, "file_gb_per_s", m->file_gbs);
 	cJSON_AddNumberToObject(o, "int8_gops", m->int8_gops);
 	cJSON_AddStringToObject(o, "int8_how", m->int8_how);
 	cJSON_AddNumberToObject(o, "barrier_us", m->barrier_us);
@@ -64,6 +66,8 @@ static cJSON *series_json(const struct bench_result *r, const struct bench_serie
 		cJSON_AddNumberToObject(o, "gb_per_s", gbs);
 		if (r->has_machine)
 			cJSON_AddNumberToObject(o, "of_dram", gbs / r->machine.dram_gbs);
+		if (r->has_machine && r->machine.file_gbs > 0)
+			cJSON_AddNumberToObject(o, "of_file", gbs / r->machine.file_gbs);
 	}
 	return o;
 }
@@ -111,6 +115,9 @@ static void machine_table(const struct machine *m)
 	printf("machine: %u thread%s: DRAM reads %.1f GB/s, int8 %.0f GOPS (%s), barrier %.2f us\n",
 	       m->threads, m->threads == 1 ? "" : "s", m->dram_gbs, m->int8_gops, m->int8_how,
 	       m->barrier_us);
+	if (m->file_gbs > 0)
+		printf("file:    its pages are read at %.1f GB/s, %.0f %% of that\n", m->file_gbs,
+		       100 * m->file_gbs / m->dram_gbs);
 }
 
 static void series_table(const struct bench_result *r, const struct bench_series *s)
@@ -126,6 +133,8 @@ static void series_table(const struct bench_result *r, const struct bench_series
 		printf(" %6.1f GB/s", gbs);
 	if (!s->prefill && r->has_machine)
 		printf(" %3.0f %%", 100 * gbs / r->machine.dram_gbs);
+	if (!s->prefill && r->has_machine && r->machine.file_gbs > 0)
+		printf(", %.0f %% of the file's", 100 * gbs / r->machine.file_gbs);
 	putchar('\n');
 }
 

@@ -11,6 +11,8 @@ struct machine {
 	double int8_gops;
 	/* 10^9 bytes per second, read from a buffer beyond the caches */
 	double dram_gbs;
+	/* the same of a file's pages, which lie where they lie; 0: not measured */
+	double file_gbs;
 	/* one hk_pool_run() of empty tasks, in microseconds */
 	double barrier_us;
 };
@@ -21,5 +23,12 @@ struct machine {
  * 0 or -ENOMEM, -EAGAIN (no threads).
  */
 int machine_measure(unsigned int threads, const char *isa, struct machine *m);
+
+/*
+ * Sets @m->file_gbs: with @m->threads threads, how fast the pages of the file @path are
+ * read, mapped as the library maps weights. A file that caches may hold is left out.
+ * 0, -EAGAIN or the error of opening or mapping it.
+ */
+int machine_measure_file(const char *path, struct machine *m);
 
 #endif
