@@ -133,22 +133,18 @@ static void work(struct hk_worker *w)
 	unsigned int task;
 	uint32_t n = 0;
 
-	hk_place_enter(&w->place);
 	for (unsigned int i = 0; i < p->threads; i++) {
 		struct hk_worker *from = &p->worker[(w->index + i) % p->threads];
 
 		for (; take(from, !i, &task); n++)
 			from->fn(from->arg, task, w->index);
 	}
-	hk_place_leave(&w->place);
 	/* Both sequentially consistent: the caller sees the sum, or we see it sleep. */
 	atomic_fetch_add(&w->done, n);
 	if (w->index && atomic_load(&p->caller_sleeps)) {
 		atomic_fetch_add(&p->ends, 1);
 		futex_wake(&p->ends, 1);
 	}
-	if (w->index)
-		hk_place_return(&w->place, caller_cpu(p));
 }
 
 static bool must_go_on(struct hk_worker *w)
@@ -189,7 +185,10 @@ static void *worker_main(void *arg)
 		wait_for_run(w);
 		if (atomic_load(&w->pool->stop))
 			return NULL;
+		hk_place_enter(&w->place);
 		work(w);
+		hk_place_leave(&w->place);
+		hk_place_return(&w->place, caller_cpu(w->pool));
 	}
 }
 
