@@ -237,8 +237,12 @@ static int open_and_measure(const struct bench_args *a, struct hearth_device *de
 	else
 		ret = measure_all(a, llm, r);
 	/* While the model's own mapping keeps the pages where they are. */
-	if (!ret && r->has_machine && machine_measure_file(a->model, &r->machine))
-		ret = fail("cannot measure how fast %s is read", a->model);
+	if (!ret && r->has_machine) {
+		ret = machine_measure_file(a->model, &r->machine);
+		if (ret)
+			ret = fail("cannot measure how fast %s is read: %s", a->model,
+				   strerror(-ret));
+	}
 	/* They are the model's strings. */
 	r->model.name = strdup(r->model.name ? r->model.name : "");
 	r->model.arch = strdup(r->model.arch ? r->model.arch : "");
