@@ -275,19 +275,31 @@ HK_INLINE __m256i dot_small(const struct prepared *p, const uint8_t *x)
 	return _mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1));
 }
 
-HK_INLINE __m256i dot_large(const struct prepared *p, const int8_t *x)
-{
-	__m256i sum = p->start[0];
+/* So many input rows share what is loaded of the weights: two loads fit a cycle. */
+#define LARGE_ROWS	8
 
+HK_INLINE void dot_large(const struct prepared *p, const int8_t *x, __m256i *sum, const int n)
+{
+	__m256i one = _mm256_set1_epi16(1);
+
+	/* In a register; but the weights are not, for those are needed for the sums. */
+	__asm__("" : "+x"(one));
+	if (n > 1)
+		__asm__("" : "+r"(p));
+	HK_UNROLL
+	for (int r = 0; r < n; r++)
+		sum[r] = p->start[0];
 	HK_UNROLL
 	for (int g = 0; g < 8; g++) {
-		__m256i at = _mm256_xor_si256(four(x, g), p->mask[g]);
+		HK_UNROLL
+		for (int r = 0; r < n; r++) {
+			__m256i at = _mm256_xor_si256(four(x + r * HK_ACT_BLOCK, g), p->mask[g]);
 
-		sum = _mm256_add_epi32(sum, _mm256_madd_epi16(
-			_mm256_maddubs_epi16(p->w[g], at), _mm256_set1_epi16(1)));
-		IN_ORDER(sum);
+			sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(
+				_mm256_maddubs_epi16(p->w[g], at), one));
+			IN_ORDER(sum[r]);
+		}
 	}
-	return sum;
 }
 
 /* Integers below 2^24: the bias comes off without rounding. */
@@ -303,21 +315,32 @@ HK_INLINE __m256 add_unit(__m256 acc, __m256 dw, __m256 dx, __m256 sum)
 	return _mm256_fmadd_ps(_mm256_mul_ps(dw, dx), sum, acc);
 }
 
-/* What a block of 32 adds to the sum of input row @at. */
-HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, const struct prepared *p,
+/* What a block of 32 with the products @dot adds to the sum of input row @at. */
+HK_INLINE __m256 add_block(__m256 acc, const struct scales *s, __m256i dot,
 			   const struct hk_act *act, uint64_t at, const struct units how)
 {
 	const bool totals = how.min || how.bias;
 	__m256 dx = _mm256_broadcast_ss(act->d + at);
 	__m256 total = totals ? _mm256_broadcast_ss(act->total + at) : dx;
-	__m256i dot = how.small ? dot_small(p, act->u + at * HK_ACT_BLOCK) :
-				  dot_large(p, act->q + at * HK_ACT_BLOCK);
 
 	acc = add_unit(acc, s->d, dx, unbias(dot, total, how.bias));
 	return how.min ? add_unit(acc, s->m, dx, total) : acc;
 }
 
-/* The same for @rows input rows; @block counts from the row's start. */
+/* The same for @n input rows from @at on. */
+HK_INLINE void add_large(__m256 *acc, const struct scales *s, const struct prepared *p,
+			 const struct hk_act *act, uint64_t at, const struct units how,
+			 const int n)
+{
+	__m256i dot[LARGE_ROWS];
+
+	dot_large(p, act->q + at * HK_ACT_BLOCK, dot, n);
+	HK_UNROLL
+	for (int r = 0; r < n; r++)
+		acc[r] = add_block(acc[r], s, dot[r], act, at + r, how);
+}
+
+/* The same for all input rows; @block counts from the row's start. */
 HK_INLINE void add_rows(const struct hk_matmul *m, __m256 *acc, const struct scales *s,
 			const struct turned *t, uint64_t block, const struct units how)
 {
@@ -325,13 +348,20 @@ HK_INLINE void add_rows(const struct hk_matmul *m, __m256 *acc, const struct sca
 	const struct hk_act act = m->act;
 	uint64_t at = block * act.rows;
 	struct prepared p;
+	uint32_t r = 0;
 
-	if (how.small)
+	if (how.small) {
 		prepare_small(&p, t, HK_ACT_BLOCK);
-	else
-		prepare_large(&p, t);
-	for (uint32_t r = 0; r < act.rows; r++, at++)
-		acc[r] = add_block(acc[r], s, &p, &act, at, how);
+		for (; r < act.rows; r++, at++)
+			acc[r] = add_block(acc[r], s, dot_small(&p, act.u + at * HK_ACT_BLOCK),
+					   &act, at, how);
+		return;
+	}
+	prepare_large(&p, t);
+	for (; r + LARGE_ROWS <= act.rows; r += LARGE_ROWS, at += LARGE_ROWS)
+		add_large(acc + r, s, &p, &act, at, how, LARGE_ROWS);
+	for (; r < act.rows; r++, at++)
+		add_large(acc + r, s, &p, &act, at, how, 1);
 }
 
 /* All of a tile's blocks; @acc has a sum for each of the input rows. */
