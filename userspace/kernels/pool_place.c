@@ -34,19 +34,33 @@ bool hk_place_is_off(struct hk_place *p)
 	return clock_ns(p->clock) == p->ran_ns;
 }
 
+/* One of us at a time moves a worker: so what is read as its set is none of ours. */
+static bool begin_move(struct hk_place *p)
+{
+	int state = HK_PLACE_FREE;
+
+	return atomic_compare_exchange_strong_explicit(&p->state, &state, HK_PLACE_MOVES,
+						       memory_order_acquire,
+						       memory_order_relaxed);
+}
+
+static void end_move(struct hk_place *p, int state)
+{
+	atomic_store_explicit(&p->state, state, memory_order_release);
+}
+
 void hk_place_fetch(struct hk_place *p)
 {
 	cpu_set_t here;
+	bool fetched;
 
-	/* What it may do is read while it is not fetched: @home is no set of one by us. */
-	if (atomic_load_explicit(&p->fetched, memory_order_acquire) ||
-	    pthread_getaffinity_np(p->thread, sizeof(p->home), &p->home))
+	if (!begin_move(p))
 		return;
 	CPU_ZERO(&here);
 	CPU_SET(sched_getcpu(), &here);
-	/* The flag last: who sees it may undo all of it. */
-	if (!pthread_setaffinity_np(p->thread, sizeof(here), &here))
-		atomic_store_explicit(&p->fetched, true, memory_order_release);
+	fetched = !pthread_getaffinity_np(p->thread, sizeof(p->home), &p->home) &&
+		  !pthread_setaffinity_np(p->thread, sizeof(here), &here);
+	end_move(p, fetched ? HK_PLACE_FETCHED : HK_PLACE_FREE);
 }
 
 /* The kernel moves a thread at once if it may not stay, and never without need. */
@@ -64,16 +78,20 @@ static bool go_away(struct hk_place *p, int cpu, const cpu_set_t *home)
 
 void hk_place_return(struct hk_place *p, int cpu)
 {
-	if (!atomic_load_explicit(&p->fetched, memory_order_acquire))
+	if (atomic_load_explicit(&p->state, memory_order_acquire) != HK_PLACE_FETCHED)
 		return;
 	go_away(p, cpu, &p->home);
-	atomic_store_explicit(&p->fetched, false, memory_order_release);
+	end_move(p, HK_PLACE_FREE);
 }
 
 bool hk_place_part(struct hk_place *p, int cpu)
 {
 	cpu_set_t home;
+	bool gone;
 
-	return clock_ns(CLOCK_MONOTONIC) - p->left_ns > PART_NS &&
-	       !sched_getaffinity(0, sizeof(home), &home) && go_away(p, cpu, &home);
+	if (clock_ns(CLOCK_MONOTONIC) - p->left_ns <= PART_NS || !begin_move(p))
+		return false;
+	gone = !sched_getaffinity(0, sizeof(home), &home) && go_away(p, cpu, &home);
+	end_move(p, HK_PLACE_FREE);
+	return gone;
 }

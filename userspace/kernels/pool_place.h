@@ -18,6 +18,9 @@
 #include <stdint.h>
 #include <time.h>
 
+/* @HK_PLACE_MOVES: somebody is about to; @HK_PLACE_FETCHED: the worker itself may undo it. */
+enum hk_place_state { HK_PLACE_FREE, HK_PLACE_MOVES, HK_PLACE_FETCHED };
+
 struct hk_place {
 	pthread_t thread;
 	clockid_t clock;	/* what the thread has run */
@@ -25,8 +28,8 @@ struct hk_place {
 	/* The core that it works on, as of when it began; -1: it does not work. */
 	_Atomic int cpu;
 
-	/* Set when it was fetched, with @home, where it could run before. */
-	atomic_bool fetched;
+	/* Who may move it; where it was fetched, @home is where it could run before. */
+	_Atomic int state;
 	cpu_set_t home;
 
 	uint64_t left_ns;	/* its last leave, for the worker */
