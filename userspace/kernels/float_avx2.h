@@ -10,6 +10,7 @@
 
 #include "kernels/f16.h"
 #include "kernels/float.h"
+#include "kernels/unroll.h"
 
 #define HK_INLINE static inline __attribute__((always_inline))
 
@@ -21,8 +22,6 @@ HK_INLINE float hk_f32_from_half(uint16_t h)
 
 #define HK_BODY_F16(p)	hk_f32_from_half((uint16_t)((p)[0] | (p)[1] << 8))
 #include "kernels/float_body.h"
-
-#define HK_UNROLL _Pragma("GCC unroll 16")
 
 typedef __m256 hk_vec;
 typedef __m128 hk_four;

@@ -6,7 +6,7 @@
 #ifdef __clang__
 #define HK_UNROLL	_Pragma("unroll")
 #else
-#define HK_UNROLL	_Pragma("GCC unroll 8")
+#define HK_UNROLL	_Pragma("GCC unroll 16")
 #endif
 
 #endif /* HEARTH_KERNELS_UNROLL_H */
