@@ -58,15 +58,12 @@ static int32_t gather(const struct job *job, tap_t *to, uint64_t pixel, uint32_t
 {
 	const struct hk_conv *cv = job->cv;
 	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
-	uint64_t row = pixel / cmd->out_w;
-	const uint8_t *src = cv->src + row / cmd->out_h * cmd->in_h * cmd->in_w * cmd->in_c;
-	int64_t y = (int64_t)(row % cmd->out_h) * cmd->stride_h - cmd->pad_top;
-	int64_t x = (int64_t)(pixel % cmd->out_w) * cmd->stride_w - cmd->pad_left;
+	const struct hk_window win = hk_window(cv, pixel);
 	int32_t sum = 0;
 
 	for (uint32_t ky = 0; ky < cmd->k_h; ky++)
-		gather_row(job, to + (size_t)ky * cmd->k_w * cv->in_cg, src,
-			   y + (int64_t)ky * cmd->dilation_h, x, group * cv->in_cg);
+		gather_row(job, to + (size_t)ky * cmd->k_w * cv->in_cg, win.src,
+			   win.y + (int64_t)ky * cmd->dilation_h, win.x, group * cv->in_cg);
 	memset(to + job->k, 0, (job->k_pad - job->k) * sizeof(*to));
 	if (!job->weights_zero)
 		return 0;

@@ -45,20 +45,17 @@ static inline int16_t *block_weights(const struct depthwise *job, uint32_t b)
 
 static void window(const struct depthwise *job, const uint8_t *tap[], uint64_t pixel)
 {
-	const struct hk_conv *cv = job->cv;
-	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
-	uint64_t row = pixel / cmd->out_w;
-	const uint8_t *src = cv->src + row / cmd->out_h * cmd->in_h * cmd->in_w * cmd->in_c;
-	int64_t y = (int64_t)(row % cmd->out_h) * cmd->stride_h - cmd->pad_top;
-	int64_t x0 = (int64_t)(pixel % cmd->out_w) * cmd->stride_w - cmd->pad_left;
+	const struct hearth_cmd_conv_2d *cmd = job->cv->cmd;
+	const struct hk_window win = hk_window(job->cv, pixel);
+	int64_t y = win.y;
 
 	for (uint32_t ky = 0; ky < cmd->k_h; ky++, y += cmd->dilation_h) {
-		int64_t x = x0;
+		int64_t x = win.x;
 
 		for (uint32_t kx = 0; kx < cmd->k_w; kx++, x += cmd->dilation_w) {
 			bool in = y >= 0 && y < cmd->in_h && x >= 0 && x < cmd->in_w;
 
-			*tap++ = in ? src + ((uint64_t)y * cmd->in_w + x) * cmd->in_c :
+			*tap++ = in ? win.src + ((uint64_t)y * cmd->in_w + x) * cmd->in_c :
 				 job->outside;
 		}
 	}

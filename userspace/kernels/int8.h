@@ -195,6 +195,24 @@ static inline uint64_t hk_task_start(uint64_t n, unsigned int task, unsigned int
 	return n * task / tasks;
 }
 
+/* The window of an output pixel: its image, and where it starts, inside or not */
+struct hk_window {
+	const uint8_t *src;
+	int64_t y, x;
+};
+
+static inline struct hk_window hk_window(const struct hk_conv *cv, uint64_t pixel)
+{
+	const struct hearth_cmd_conv_2d *cmd = cv->cmd;
+	uint64_t row = pixel / cmd->out_w;
+
+	return (struct hk_window){
+		.src = cv->src + row / cmd->out_h * cmd->in_h * cmd->in_w * cmd->in_c,
+		.y = (int64_t)(row % cmd->out_h) * cmd->stride_h - cmd->pad_top,
+		.x = (int64_t)(pixel % cmd->out_w) * cmd->stride_w - cmd->pad_left,
+	};
+}
+
 /* First and last + 1 tap of a window of @k taps @dilation apart at @origin. */
 static inline void hk_taps(int64_t origin, uint32_t k, uint32_t dilation, uint32_t in,
 			   uint32_t *first, uint32_t *end)
