@@ -4,7 +4,7 @@
  * product of two pairs is then exact in 32 bits, and sums wrap as the plain
  * code's do.
  */
-#include "kernels/int8_avx2.h"
+#include "kernels/int8_lanes.h"
 
 #define MR	6
 #define TAPS	2
@@ -112,14 +112,9 @@ tile(const struct job *job, const int16_t *windows, const int32_t *start,
 		}
 	}
 	HK_UNROLL
-	for (int i = 0; i < m; i++) {
-		const struct hk_channels *ch = &job->cv->ch;
-
-		store_some(o->dst + i * o->stride,
-			   pack8(channels_out(ch, o->channel, out, acc[i][0]),
-				 channels_out(ch, o->channel + 8, out, acc[i][1])),
-			   o->count);
-	}
+	for (int i = 0; i < m; i++)
+		channels_out(o->dst + i * o->stride, acc[i], &job->cv->ch, o->channel, o->count,
+			     out);
 }
 
 #define CONV	hk_conv_avx2

@@ -54,13 +54,9 @@ tile(const struct job *job, const int8_t *windows, const int32_t *start,
 		FOUR_TAPS(0);
 	}
 	HK_UNROLL
-	for (int i = 0; i < m; i++) {
-		HK_UNROLL
-		for (int j = 0; j < 4; j++)
-			acc[i][j] = channels_out(&job->cv->ch, o->channel + 4 * j, out,
-						 acc[i][j]);
-		store_some(o->dst + i * o->stride, pack8(acc[i]), o->count);
-	}
+	for (int i = 0; i < m; i++)
+		channels_out(o->dst + i * o->stride, acc[i], &job->cv->ch, o->channel, o->count,
+			     out);
 }
 
 #define CONV	hk_conv_dotprod

@@ -32,10 +32,9 @@ window_out(const struct job *job, const struct sums *s, const int lane,
 	for (int j = 0; j < 4; j++) {
 		int32x4_t a = s->pair[2 * j], b = s->pair[2 * j + 1];
 
-		four[j] = channels_out(&job->cv->ch, o->channel + 4 * j, out,
-				       lane ? vuzp2q_s32(a, b) : vuzp1q_s32(a, b));
+		four[j] = lane ? vuzp2q_s32(a, b) : vuzp1q_s32(a, b);
 	}
-	store_some(dst, pack8(four), o->count);
+	channels_out(dst, four, &job->cv->ch, o->channel, o->count, out);
 }
 
 static inline __attribute__((always_inline)) void

@@ -8,7 +8,7 @@
 #ifndef HEARTH_KERNELS_CONV_NEON_H
 #define HEARTH_KERNELS_CONV_NEON_H
 
-#include "kernels/int8_neon.h"
+#include "kernels/int8_lanes.h"
 
 #define MR	4
 

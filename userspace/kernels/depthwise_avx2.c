@@ -5,7 +5,7 @@
  * The zero point of the input is taken off once, through the bias:
  * sum((x - z) * w) is sum(x * w) - z * sum(w), modulo 2^32 too.
  */
-#include "kernels/int8_avx2.h"
+#include "kernels/int8_lanes.h"
 
 #include "kernels/depthwise.h"
 
@@ -83,11 +83,12 @@ block(const struct depthwise *job, const uint8_t *const tap[], const int16_t *w,
       uint32_t n, const struct out8 *out, uint8_t *dst)
 {
 	struct sums s = block_sums(job, tap, w, c, n);
-	__m256i a = _mm256_permute2x128_si256(s.lo, s.hi, 0x20);
-	__m256i b = _mm256_permute2x128_si256(s.lo, s.hi, 0x31);
+	vec32 acc[] = {
+		_mm256_permute2x128_si256(s.lo, s.hi, 0x20),
+		_mm256_permute2x128_si256(s.lo, s.hi, 0x31),
+	};
 
-	store_some(dst + c, pack8(channels_out(&job->ch, c, out, a),
-				  channels_out(&job->ch, c + 8, out, b)), n);
+	channels_out(dst + c, acc, &job->ch, c, n, out);
 }
 
 static void depthwise_task(void *arg, unsigned int task, unsigned int worker)

@@ -4,7 +4,7 @@
  * of bytes, which are widened less their zero point in one step, and four
  * multiplications that add.
  */
-#include "kernels/int8_neon.h"
+#include "kernels/int8_lanes.h"
 
 #include "kernels/depthwise.h"
 
@@ -43,9 +43,7 @@ block(const struct depthwise *job, const uint8_t *const tap[], const int16_t *w,
 		acc[2] = vmlal_s16(acc[2], vget_low_s16(x.hi), vget_low_s16(w1));
 		acc[3] = vmlal_high_s16(acc[3], x.hi, w1);
 	}
-	for (int i = 0; i < 4; i++)
-		acc[i] = channels_out(&job->ch, c + 4 * i, out, acc[i]);
-	store_some(dst + c, pack8(acc), n);
+	channels_out(dst + c, acc, &job->ch, c, n, out);
 }
 
 static void depthwise_task(void *arg, unsigned int task, unsigned int worker)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the AVX2 versions of the 8-bit ops share. Only for files that are
- * compiled for AVX2.
+ * int32 in AVX2's registers, and bytes: what int8_lanes.h wants of the ISA. Only for
+ * files that are compiled for AVX2.
  */
 #ifndef HEARTH_KERNELS_INT8_AVX2_H
 #define HEARTH_KERNELS_INT8_AVX2_H
@@ -14,6 +14,45 @@
 void hk_conv_avx2(const struct hk_conv *cv, struct hk_run *r);
 void hk_depthwise_avx2(const struct hk_conv *cv, struct hk_run *r);
 void hk_gemv_avx2(const struct hk_conv *cv, struct hk_run *r);
+
+typedef __m256i vec32;
+
+#define VEC32	8
+
+static inline __m256i load256(const void *p)
+{
+	return _mm256_loadu_si256((const __m256i *)p);
+}
+
+static inline vec32 load32(const int32_t *p)
+{
+	return load256(p);
+}
+
+static inline vec32 splat32(int32_t x)
+{
+	return _mm256_set1_epi32(x);
+}
+
+static inline vec32 add32(vec32 a, vec32 b)
+{
+	return _mm256_add_epi32(a, b);
+}
+
+static inline vec32 mul32(vec32 a, vec32 b)
+{
+	return _mm256_mullo_epi32(a, b);
+}
+
+static inline vec32 shift_left32(vec32 x, vec32 n)
+{
+	return _mm256_sllv_epi32(x, n);
+}
+
+static inline vec32 clamp32(vec32 x, vec32 min, vec32 max)
+{
+	return _mm256_min_epi32(_mm256_max_epi32(x, min), max);
+}
 
 /* hk_mul_high() of 8 numbers: even and odd ones as 64-bit products */
 static inline __m256i mul_high(__m256i x, __m256i m)
@@ -47,44 +86,10 @@ static inline __m256i requantize(__m256i x, __m256i multiplier, __m256i left,
 	return round_shift(mul_high(_mm256_sllv_epi32(x, left), multiplier), right);
 }
 
-/* How the outputs of an op are finished */
-struct out8 {
-	__m256i zero, min, max;
-};
-
-static inline struct out8 out8(uint32_t zero, uint32_t min, uint32_t max)
-{
-	return (struct out8){
-		_mm256_set1_epi32((int32_t)zero), _mm256_set1_epi32((int32_t)min),
-		_mm256_set1_epi32((int32_t)max),
-	};
-}
-
-static inline __m256i out8_clamp(const struct out8 *o, __m256i x)
-{
-	x = _mm256_add_epi32(x, o->zero);
-	return _mm256_min_epi32(_mm256_max_epi32(x, o->min), o->max);
-}
-
-static inline __m256i load256(const void *p)
-{
-	return _mm256_loadu_si256((const __m256i *)p);
-}
-
-/* Sums of channels @c to @c + 7 to outputs */
-static inline __m256i channels_out(const struct hk_channels *ch, uint32_t c,
-				   const struct out8 *out, __m256i acc)
-{
-	acc = _mm256_add_epi32(acc, load256(ch->bias + c));
-	acc = requantize(acc, load256(ch->multiplier + c), load256(ch->left + c),
-			 load256(ch->right + c));
-	return out8_clamp(out, acc);
-}
-
 /* The low bytes of 16 numbers between -128 and 255 */
-static inline __m128i pack8(__m256i a, __m256i b)
+static inline __m128i pack8(const vec32 n[2])
 {
-	__m256i x = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+	__m256i x = _mm256_permute4x64_epi64(_mm256_packs_epi32(n[0], n[1]), 0xd8);
 
 	x = _mm256_and_si256(x, _mm256_set1_epi16(0xff));
 	return _mm_packus_epi16(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
@@ -119,7 +124,18 @@ static inline __m256i widen(__m128i x, __m128i flip, __m256i zero)
 	return _mm256_sub_epi16(_mm256_cvtepu8_epi16(_mm_xor_si128(x, flip)), zero);
 }
 
-/* The same of @n bytes, to memory */
+/* The same of @n bytes, at most 16, as int32 */
+static inline void widen32(vec32 to[2], const uint8_t *p, size_t n, uint8_t flip,
+			   int32_t zero)
+{
+	__m256i x = widen(load_some(p, n), _mm_set1_epi8((char)flip),
+			  _mm256_set1_epi16((int16_t)zero));
+
+	to[0] = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(x));
+	to[1] = _mm256_cvtepi16_epi32(_mm256_extracti128_si256(x, 1));
+}
+
+/* The same of any number of bytes, as int16 to memory */
 static inline void widen_row(int16_t *dst, const uint8_t *src, size_t n, uint8_t flip,
 			     int32_t zero)
 {

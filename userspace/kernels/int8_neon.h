@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the NEON versions of the 8-bit ops share.
+ * int32 in NEON's registers, and bytes: what int8_lanes.h wants of the ISA.
  */
 #ifndef HEARTH_KERNELS_INT8_NEON_H
 #define HEARTH_KERNELS_INT8_NEON_H
@@ -14,6 +14,40 @@ void hk_conv_dotprod(const struct hk_conv *cv, struct hk_run *r);
 void hk_conv_i8mm(const struct hk_conv *cv, struct hk_run *r);
 void hk_gemv_dotprod(const struct hk_conv *cv, struct hk_run *r);
 void hk_depthwise_neon(const struct hk_conv *cv, struct hk_run *r);
+
+typedef int32x4_t vec32;
+
+#define VEC32	4
+
+static inline vec32 load32(const int32_t *p)
+{
+	return vld1q_s32(p);
+}
+
+static inline vec32 splat32(int32_t x)
+{
+	return vdupq_n_s32(x);
+}
+
+static inline vec32 add32(vec32 a, vec32 b)
+{
+	return vaddq_s32(a, b);
+}
+
+static inline vec32 mul32(vec32 a, vec32 b)
+{
+	return vmulq_s32(a, b);
+}
+
+static inline vec32 shift_left32(vec32 x, vec32 n)
+{
+	return vshlq_s32(x, n);
+}
+
+static inline vec32 clamp32(vec32 x, vec32 min, vec32 max)
+{
+	return vminq_s32(vmaxq_s32(x, min), max);
+}
 
 /*
  * hk_requantize(). SQRDMULH is hk_mul_high(): it would saturate for two times
@@ -29,34 +63,6 @@ static inline int32x4_t requantize(int32x4_t x, int32x4_t multiplier, int32x4_t 
 	x = vqrdmulhq_s32(vshlq_s32(x, left), multiplier);
 	x = vqaddq_s32(x, vshrq_n_s32(vandq_s32(x, minus), 31));
 	return vrshlq_s32(x, minus);
-}
-
-/* How the outputs of an op are finished */
-struct out8 {
-	int32x4_t zero, min, max;
-};
-
-static inline struct out8 out8(uint32_t zero, uint32_t min, uint32_t max)
-{
-	return (struct out8){
-		vdupq_n_s32((int32_t)zero), vdupq_n_s32((int32_t)min),
-		vdupq_n_s32((int32_t)max),
-	};
-}
-
-static inline int32x4_t out8_clamp(const struct out8 *o, int32x4_t x)
-{
-	return vminq_s32(vmaxq_s32(vaddq_s32(x, o->zero), o->min), o->max);
-}
-
-/* Sums of channels @c to @c + 3 to outputs */
-static inline int32x4_t channels_out(const struct hk_channels *ch, uint32_t c,
-				     const struct out8 *out, int32x4_t acc)
-{
-	acc = vaddq_s32(acc, vld1q_s32(ch->bias + c));
-	acc = requantize(acc, vld1q_s32(ch->multiplier + c), vld1q_s32(ch->left + c),
-			 vld1q_s32(ch->right + c));
-	return out8_clamp(out, acc);
 }
 
 /* The low bytes of 16 numbers */
@@ -106,6 +112,18 @@ static inline struct wide widen(uint8x16_t x, uint8_t flip, int32_t zero)
 		vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(x), vget_low_u8(z))),
 		vreinterpretq_s16_u16(vsubl_high_u8(x, z)),
 	};
+}
+
+/* The same of @n bytes, at most 16, as int32 */
+static inline void widen32(vec32 to[4], const uint8_t *p, size_t n, uint8_t flip,
+			   int32_t zero)
+{
+	struct wide x = widen(load_some(p, n, 0), flip, zero);
+
+	to[0] = vmovl_s16(vget_low_s16(x.lo));
+	to[1] = vmovl_high_s16(x.lo);
+	to[2] = vmovl_s16(vget_low_s16(x.hi));
+	to[3] = vmovl_high_s16(x.hi);
 }
 
 #endif /* HEARTH_KERNELS_INT8_NEON_H */
