@@ -64,11 +64,15 @@ static int read_type(struct fb *fb, const struct fb_table *t, int id, const char
 	return ret;
 }
 
-static int read_strides(struct fb *fb, const struct fb_table *t, int32_t *w, int32_t *h)
+/* What tables of windows begin with */
+static int read_steps(struct fb *fb, const struct fb_table *t, enum tflite_padding *padding,
+		      int32_t *stride_w, int32_t *stride_h)
 {
-	int ret = read_positive(fb, t, 1, "stride_w", 0, w);
+	int ret = read_padding(fb, t, padding);
 
-	return ret ? ret : read_positive(fb, t, 2, "stride_h", 0, h);
+	if (!ret)
+		ret = read_positive(fb, t, 1, "stride_w", 0, stride_w);
+	return ret ? ret : read_positive(fb, t, 2, "stride_h", 0, stride_h);
 }
 
 static int read_dilations(struct fb *fb, const struct fb_table *t, int id,
@@ -82,11 +86,7 @@ static int read_dilations(struct fb *fb, const struct fb_table *t, int id,
 static int opt_conv(struct fb *fb, const struct fb_table *t, struct tflite_op *op)
 {
 	struct tflite_conv_opts *o = &op->conv;
-	int ret;
-
-	ret = read_padding(fb, t, &o->padding);
-	if (!ret)
-		ret = read_strides(fb, t, &o->stride_w, &o->stride_h);
+	int ret = read_steps(fb, t, &o->padding, &o->stride_w, &o->stride_h);
 	if (!ret)
 		ret = read_act(fb, t, 3, &o->act);
 	return ret ? ret : read_dilations(fb, t, 4, o);
@@ -95,11 +95,7 @@ static int opt_conv(struct fb *fb, const struct fb_table *t, struct tflite_op *o
 static int opt_depthwise(struct fb *fb, const struct fb_table *t, struct tflite_op *op)
 {
 	struct tflite_conv_opts *o = &op->conv;
-	int ret;
-
-	ret = read_padding(fb, t, &o->padding);
-	if (!ret)
-		ret = read_strides(fb, t, &o->stride_w, &o->stride_h);
+	int ret = read_steps(fb, t, &o->padding, &o->stride_w, &o->stride_h);
 	if (!ret)
 		ret = fb_i32(fb, t, 3, "depth_multiplier", 0, &o->depth_multiplier);
 	if (!ret && o->depth_multiplier < 0)
@@ -116,20 +112,14 @@ static int opt_transpose_conv(struct fb *fb, const struct fb_table *t, struct tf
 
 	o->dilation_w = 1;
 	o->dilation_h = 1;
-	ret = read_padding(fb, t, &o->padding);
-	if (!ret)
-		ret = read_strides(fb, t, &o->stride_w, &o->stride_h);
+	ret = read_steps(fb, t, &o->padding, &o->stride_w, &o->stride_h);
 	return ret ? ret : read_act(fb, t, 3, &o->act);
 }
 
 static int opt_pool(struct fb *fb, const struct fb_table *t, struct tflite_op *op)
 {
 	struct tflite_pool_opts *o = &op->pool;
-	int ret;
-
-	ret = read_padding(fb, t, &o->padding);
-	if (!ret)
-		ret = read_strides(fb, t, &o->stride_w, &o->stride_h);
+	int ret = read_steps(fb, t, &o->padding, &o->stride_w, &o->stride_h);
 	if (!ret)
 		ret = read_positive(fb, t, 3, "filter_width", 0, &o->filter_w);
 	if (!ret)
