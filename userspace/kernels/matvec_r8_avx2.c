@@ -26,9 +26,16 @@ HK_INLINE __m256i add_scaled(__m256i sum, __m256i unit, __m256i sc)
 
 #define ADDED	0
 
+/*
+ * Magnitudes times activations with the weights' signs. Some cores take vpabsb where they
+ * multiply, and these multipliers are the scarcest here.
+ */
 HK_INLINE __m256i add_signed(__m256i sum, __m256i w, __m256i x)
 {
-	return _mm256_add_epi32(sum, pairs_signed(w, x));
+	__m256i u = _mm256_min_epu8(w, _mm256_sub_epi8(_mm256_setzero_si256(), w));
+
+	x = _mm256_maddubs_epi16(u, _mm256_sign_epi8(x, w));
+	return _mm256_add_epi32(sum, _mm256_madd_epi16(x, _mm256_set1_epi16(1)));
 }
 
 #define matvec_r8	hk_matvec_r8_avx2

@@ -67,27 +67,34 @@ HK_INLINE __m256i dot_bytes(const uint8_t *w, const int8_t *x)
 	return sum;
 }
 
+/*
+ * Integers of a block become floats one block later: a core sees few vector operations
+ * ahead, and those that wait for a whole block's sum would fill its schedulers.
+ */
 HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w, const bool q4)
 {
 	const char *act_d = (const char *)m->act.d, *act_total = (const char *)m->act.total;
 	const uint64_t end = m->in_n / HK_ACT_BLOCK * sizeof(float);
-	const int bytes = ROWS * (q4 ? 18 : 34);
+	const int bytes = ROWS * (q4 ? 18 : 34), bias = q4 ? 8 : ADDED;
 	const int8_t *q = m->act.q;
-	__m256 acc = _mm256_setzero_ps();
+	__m256 acc = _mm256_setzero_ps(), scale = acc, total = acc;
+	__m256i dot = _mm256_setzero_si256(), next;
 	const uint8_t *p = w->p;
 
 	for (uint64_t k = 0; k < end; k += sizeof(float), p += bytes) {
-		__m256i dot = q4 ? dot_nibbles(p + 16, q + 8 * k) : dot_bytes(p + 16, q + 8 * k);
-		__m256 total = _mm256_broadcast_ss((const float *)(act_total + k));
-		__m256 dx = _mm256_broadcast_ss((const float *)(act_d + k));
-
-		acc = add_unit(acc, load_halves(p), dx, unbias(dot, total, q4 ? 8 : ADDED));
+		next = q4 ? dot_nibbles(p + 16, q + 8 * k) : dot_bytes(p + 16, q + 8 * k);
+		acc = _mm256_fmadd_ps(scale, unbias(dot, total, bias), acc);
+		__asm__("" : "+v"(acc));
+		scale = _mm256_mul_ps(load_halves(p),
+				      _mm256_broadcast_ss((const float *)(act_d + k)));
+		total = _mm256_broadcast_ss((const float *)(act_total + k));
+		dot = next;
 		HK_UNROLL
 		for (int at = 0; at < bytes; at += 64)
 			fetch(p + at);
 		__asm__("" : "+r"(k));
 	}
-	return acc;
+	return _mm256_fmadd_ps(scale, unbias(dot, total, bias), acc);
 }
 
 static __m256 q4_0(const struct hk_matmul *m, const struct rows8 *w)
