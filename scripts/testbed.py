@@ -53,20 +53,23 @@ QEMUS = {
     'qemu': {'arch': 'amd64', 'package': 'qemu-system-x86', 'command': 'qemu-system-x86_64'},
     'qemu-arm64': {'arch': 'arm64', 'package': 'qemu-system-arm', 'command': 'qemu-system-aarch64'},
 }
-# Other people's programs: engines for the benchmarks, a CPU in software. Their libc is
-# newer than the machine's: `run` in the part's folder starts one with its own.
+# Other people's programs: engines for the benchmarks, a CPU in software, a judge of device
+# trees. Their libc is newer than the machine's: `run` in the part's folder starts one with its own.
 # needs: how the names of the packages begin that are fetched beside those named (all).
 # plugins: a folder that is compiled in as a path of the installed system, and
 # is looked for beside the program (so, the loader) too.
 PEERS = {
-    'llama.cpp': {'suite': 'sid', 'packages': ['llama.cpp', 'llama.cpp-tools-extra'],
+    'llama.cpp': {'suites': ['sid'], 'packages': ['llama.cpp', 'llama.cpp-tools-extra'],
                   'folders': ['llama'], 'plugins': 'ggml/backends0', 'check': ['llama-bench', '--version']},
-    'xnnpack': {'suite': 'sid', 'packages': ['libxnnpack-dev', 'libpthreadpool-dev']},
-    'onnxruntime': {'suite': 'sid', 'packages': ['libonnxruntime-dev']},
+    'xnnpack': {'suites': ['sid'], 'packages': ['libxnnpack-dev', 'libpthreadpool-dev']},
+    'onnxruntime': {'suites': ['sid'], 'packages': ['libonnxruntime-dev']},
     # With what makes a disk that boots; what else they need are libraries.
-    'bochs': {'suite': 'trixie', 'needs': 'lib', 'check': ['genisoimage', '--version'],
+    'bochs': {'suites': ['trixie'], 'needs': 'lib', 'check': ['genisoimage', '--version'],
               'packages': ['bochs', 'bochs-term', 'bochsbios', 'vgabios', 'isolinux', 'syslinux-common',
                            'genisoimage']},
+    # With the Python that it is for. Debian 12 has an old one, Debian 13 none of its own.
+    'dt-schema': {'suites': NEWEST_SUITES, 'packages': ['dt-schema'],
+                  'check': ['python3', '-I', '-c', 'import dtschema']},
 }
 # Modules of the image that a test may load; the rest is 600 MB of other hardware.
 MODULE_FOLDERS = ('drivers/accel', 'drivers/gpu', 'drivers/dma-buf', 'drivers/iommu',
@@ -343,7 +346,7 @@ exec "$root/{HOST_LOADER}" --library-path "{search}" "$program" "$@"
 def get_peer(name, notes):
     """The packages of a peer and all that they need, unpacked, none installed."""
     row = PEERS[name]
-    apt = Apt([row['suite']])
+    apt = Apt(row['suites'])
     apt.update()
     version = apt.version(row['packages'][0])
     root = os.path.join(cache_dir(), f'{name}-{version.replace(":", "_")}')
@@ -359,7 +362,7 @@ def get_peer(name, notes):
             runner = write_runner(tmp, row.get('folders', []))
             if row.get('check'):
                 run([runner, *row['check']])
-    notes.append(f'{version} from {row["suite"]}')
+    notes.append(f'{version} from {row["suites"][0]}')
     return {'path': root, 'version': version, 'run': os.path.join(root, 'run')}
 
 
