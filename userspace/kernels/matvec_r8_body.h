@@ -89,8 +89,9 @@ HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w, const 
 				      _mm256_broadcast_ss((const float *)(act_d + k)));
 		total = _mm256_broadcast_ss((const float *)(act_total + k));
 		dot = next;
+		/* Bytes are read as fast as they come in their order, and a core sees that. */
 		HK_UNROLL
-		for (int at = 0; at < bytes; at += 64)
+		for (int at = 0; q4 && at < bytes; at += 64)
 			fetch(p + at);
 		__asm__("" : "+r"(k));
 	}
