@@ -300,6 +300,22 @@ static int parse(int argc, char **argv, struct options *o)
 	return o->repeats <= 100 && o->threads <= 64 && o->mib <= 4096 ? 0 : -1;
 }
 
+/* The first of @names that is none of a type, or NULL. */
+static const char *unknown(char **names)
+{
+	size_t i = 0;
+
+	for (; *names; names++) {
+		for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+			if (!strcmp(*names, hk_type_name(types[i])))
+				break;
+		}
+		if (i == sizeof(types) / sizeof(types[0]))
+			return *names;
+	}
+	return NULL;
+}
+
 static bool wanted(unsigned int type, char **names)
 {
 	if (!*names)
@@ -336,6 +352,13 @@ int main(int argc, char **argv)
 	if (parse(argc, argv, &o)) {
 		fprintf(stderr, "usage: kernel_speed [-t THREADS] [-r ROWS] [-m MIB] [-i IN_N] "
 			"[-o OUT_N] [-n REPEATS] [-j] [TYPE...]\n");
+		return 2;
+	}
+	if (unknown(argv + optind)) {
+		fprintf(stderr, "kernel_speed: no type \"%s\"; types:", unknown(argv + optind));
+		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+			fprintf(stderr, " %s", hk_type_name(types[i]));
+		fprintf(stderr, "\n");
 		return 2;
 	}
 	pool = hk_pool_create(o.threads);
