@@ -2,10 +2,14 @@
 /* Files that are there when they are complete, or not at all. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -59,6 +63,45 @@ static void appears_when_complete(void **state)
 	/* of no effect any more */
 	hearth_new_file_drop(&file);
 	assert_holds("abcdef");
+	unlink(path);
+}
+
+#define BYTES	(64 * 4096)
+
+/* Of the file @path, how many pages are in the page cache? */
+static unsigned int cached_pages(void)
+{
+	unsigned char there[BYTES / 4096] = { 0 };
+	int fd = open(path, O_RDONLY);
+	unsigned int n = 0;
+	void *p;
+
+	assert_int_not_equal(fd, -1);
+	p = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(p, MAP_FAILED);
+	assert_int_equal(mincore(p, BYTES, there), 0);
+	for (size_t i = 0; i < sizeof(there); i++)
+		n += there[i] & 1;
+	munmap(p, BYTES);
+	close(fd);
+	return n;
+}
+
+/* Read again, it comes in pages as large as the file system has them. */
+static void leaves_the_page_cache(void **state)
+{
+	static const char data[BYTES];
+	struct statfs fs;
+
+	assert_int_equal(statfs(file_tree, &fs), 0);
+	if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) {
+		print_message("SKIP: a file in memory is nowhere else\n");
+		skip();
+	}
+	assert_int_equal(hearth_new_file_begin(&file, in_tree("f"), BYTES, false, &err), 0);
+	assert_int_equal(hearth_new_file_write(&file, data, BYTES, &err), 0);
+	assert_int_equal(hearth_new_file_commit(&file, &err), 0);
+	assert_int_equal(cached_pages(), 0);
 	unlink(path);
 }
 
@@ -117,6 +160,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(appears_when_complete),
+		cmocka_unit_test(leaves_the_page_cache),
 		cmocka_unit_test(leaves_nothing_when_dropped),
 		cmocka_unit_test(replaces_when_told),
 		cmocka_unit_test(does_not_replace_by_accident),

@@ -116,6 +116,7 @@ int hearth_new_file_commit(struct hearth_new_file *f, struct hearth_err *err)
 		hearth_new_file_drop(f);
 		return ret;
 	}
+	posix_fadvise(f->fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(f->fd);
 	f->fd = -1;
 	free(f->tmp);

@@ -28,7 +28,10 @@ int hearth_new_file_begin(struct hearth_new_file *f, const char *path, uint64_t 
 			  bool replace, struct hearth_err *err);
 int hearth_new_file_write(struct hearth_new_file *f, const void *data, size_t n,
 			  struct hearth_err *err);
-/* Each of these ends it. */
+/*
+ * Each of these ends it. What is committed leaves the page cache: written, it lies there
+ * in small pages, and read again it comes in large ones, which are quicker to find.
+ */
 int hearth_new_file_commit(struct hearth_new_file *f, struct hearth_err *err);
 void hearth_new_file_drop(struct hearth_new_file *f);
 
