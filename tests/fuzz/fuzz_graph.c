@@ -5,11 +5,11 @@
  * with the plain kernels and the fastest.
  */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "cpu.h"
 #include "driver.h"
 #include "formats/tflite.h"
 #include "graph/graph.h"
@@ -34,23 +34,6 @@ const size_t fuzz_n_values = sizeof(fuzz_values) / sizeof(fuzz_values[0]);
 size_t fuzz_heap_limit(size_t size)
 {
 	return (96u << 20) + 512 * size;
-}
-
-static void check(int good)
-{
-	if (good)
-		return;
-	fprintf(stderr, "# last message: %s\n", hearth_errmsg());
-	abort();
-}
-
-static struct hearth_device *device(const char *isa)
-{
-	HEARTH_OPTS(hearth_device_opts, o, .threads = 1, .isa = isa);
-	struct hearth_device *dev;
-
-	check(!hearth_device_open("cpu", &o, &dev));
-	return dev;
 }
 
 /* Is it small enough to be compiled here? */

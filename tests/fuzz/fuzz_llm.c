@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "cpu.h"
 #include "driver.h"
 #include "formats/gguf_pack.h"
 #include "hearth.h"
@@ -31,23 +32,6 @@ const size_t fuzz_n_values = sizeof(fuzz_values) / sizeof(fuzz_values[0]);
 size_t fuzz_heap_limit(size_t size)
 {
 	return (64u << 20) + 1024 * size;
-}
-
-static void check(int good)
-{
-	if (good)
-		return;
-	fprintf(stderr, "# last message: %s\n", hearth_errmsg());
-	abort();
-}
-
-static struct hearth_device *device(const char *isa)
-{
-	HEARTH_OPTS(hearth_device_opts, o, .threads = 1, .isa = isa);
-	struct hearth_device *dev;
-
-	check(!hearth_device_open("cpu", &o, &dev));
-	return dev;
 }
 
 static struct hearth_llm *open_on(struct hearth_device *dev, const char *path,
