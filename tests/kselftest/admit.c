@@ -164,12 +164,8 @@ TEST_F(admit, quota)
 TEST_F(admit, never_beyond_the_addresses)
 {
 	struct drm_hearth_limits limits;
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(limits),
-		.pointer = NPU_PTR(&limits),
-	};
 
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	ASSERT_EQ(npu_limits(self->fd, &limits), 0);
 	ADMIT(limits.va_end, 0, 0);
 	EXPECT_EQ(self->args.verdict, (uint32_t)DRM_HEARTH_ADMIT_NEVER);
 	EXPECT_EQ(self->args.limit, (uint32_t)DRM_HEARTH_LIMIT_VA);

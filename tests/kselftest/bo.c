@@ -18,16 +18,11 @@ FIXTURE(bo)
 
 FIXTURE_SETUP(bo)
 {
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(self->limits),
-		.pointer = NPU_PTR(&self->limits),
-	};
-
 	self->fd = npu_open();
 	if (self->fd == -ENOENT)
 		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	ASSERT_EQ(npu_limits(self->fd, &self->limits), 0);
 }
 
 FIXTURE_TEARDOWN(bo)

@@ -75,6 +75,16 @@ int npu_open_nth(int n)
 	return open_nth(path, sizeof(path), n);
 }
 
+int npu_limits(int fd, struct drm_hearth_limits *limits)
+{
+	struct drm_hearth_dev_query args = {
+		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(*limits),
+		.pointer = NPU_PTR(limits),
+	};
+
+	return npu_ioctl(fd, DRM_IOCTL_HEARTH_DEV_QUERY, &args);
+}
+
 int npu_vm_create(int fd)
 {
 	struct drm_hearth_vm_create args = { 0 };

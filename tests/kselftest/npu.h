@@ -34,6 +34,8 @@ int npu_path(char *path, size_t bytes);
 /* ioctl() with the errno as result. */
 int npu_ioctl(int fd, unsigned long request, void *arg);
 
+int npu_limits(int fd, struct drm_hearth_limits *limits);
+
 int npu_vm_create(int fd);
 int npu_vm_destroy(int fd, uint32_t vm);
 int npu_vm_state(int fd, uint32_t vm);

@@ -150,10 +150,6 @@ TEST_F(pm, awake_while_it_works)
 TEST_F(pm, binds_and_queries_do_not_wake_it)
 {
 	struct drm_hearth_limits limits;
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(limits),
-		.pointer = NPU_PTR(&limits),
-	};
 	int64_t active;
 	int bo;
 
@@ -164,7 +160,7 @@ TEST_F(pm, binds_and_queries_do_not_wake_it)
 	EXPECT_EQ(npu_map(self->fd, self->ctx.vm, bo, 0, 0x70000000, 16 * NPU_PAGE, 0), 0);
 	EXPECT_EQ(npu_unmap(self->fd, self->ctx.vm, 0x70000000, 16 * NPU_PAGE), 0);
 	EXPECT_EQ(npu_bo_close(self->fd, bo), 0);
-	EXPECT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	EXPECT_EQ(npu_limits(self->fd, &limits), 0);
 	EXPECT_GE(npu_fdinfo(self->fd, "drm-engine-npu"), 0);
 	EXPECT_GE(npu_debugfs("objects", "files"), 1);
 	EXPECT_TRUE(status_is("suspended"));

@@ -16,16 +16,11 @@ FIXTURE(queue)
 
 FIXTURE_SETUP(queue)
 {
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(self->limits),
-		.pointer = NPU_PTR(&self->limits),
-	};
-
 	self->fd = npu_open();
 	if (self->fd == -ENOENT)
 		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	ASSERT_EQ(npu_limits(self->fd, &self->limits), 0);
 	self->vm = npu_vm_create(self->fd);
 	ASSERT_GT(self->vm, 0);
 }
@@ -203,12 +198,8 @@ static int become_user(bool nice)
 static uint32_t allowed(int fd)
 {
 	struct drm_hearth_limits limits = { 0 };
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(limits),
-		.pointer = NPU_PTR(&limits),
-	};
 
-	return npu_ioctl(fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query) ? 0 : limits.priorities;
+	return npu_limits(fd, &limits) ? 0 : limits.priorities;
 }
 
 TEST_F(queue, a_user_may_have_the_lower_priorities)

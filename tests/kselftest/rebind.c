@@ -56,10 +56,6 @@ TEST_F(rebind, bind_twice)
 TEST_F(rebind, with_a_file_open)
 {
 	struct drm_hearth_limits limits;
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(limits),
-		.pointer = NPU_PTR(&limits),
-	};
 	struct npu_ctx ctx, next;
 	int fd = npu_open(), fresh;
 
@@ -67,7 +63,7 @@ TEST_F(rebind, with_a_file_open)
 	ASSERT_EQ(npu_ctx_init(&ctx, fd, DRM_HEARTH_QUEUE_NORMAL), 0);
 	ASSERT_EQ(rig_copy_works(&ctx, 1), 0);
 	ASSERT_EQ(rig_unbind(), 0);
-	EXPECT_EQ(npu_ioctl(fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), -ENODEV);
+	EXPECT_EQ(npu_limits(fd, &limits), -ENODEV);
 	EXPECT_EQ(npu_submit(fd, ctx.queue, ctx.stream_va, 8, NULL, 0), -ENODEV);
 	EXPECT_EQ(npu_queue_create(fd, ctx.vm, DRM_HEARTH_QUEUE_NORMAL), -ENODEV);
 	ASSERT_EQ(rig_bind(), 0);

@@ -16,16 +16,11 @@ FIXTURE(submit)
 
 FIXTURE_SETUP(submit)
 {
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(self->limits),
-		.pointer = NPU_PTR(&self->limits),
-	};
-
 	self->fd = npu_open();
 	if (self->fd == -ENOENT)
 		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	ASSERT_EQ(npu_limits(self->fd, &self->limits), 0);
 	ASSERT_EQ(npu_ctx_init(&self->ctx, self->fd, DRM_HEARTH_QUEUE_NORMAL), 0);
 }
 

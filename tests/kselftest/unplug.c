@@ -63,14 +63,10 @@ static int plug(void)
 static int is_dead(struct npu_ctx *ctx)
 {
 	struct drm_hearth_limits limits;
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(limits),
-		.pointer = NPU_PTR(&limits),
-	};
 	struct drm_hearth_query_fault fault;
 	int fd = ctx->fd;
 
-	if (npu_ioctl(fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query) != -ENODEV)
+	if (npu_limits(fd, &limits) != -ENODEV)
 		return -1;
 	if (npu_vm_create(fd) != -ENODEV)
 		return -2;

@@ -20,16 +20,11 @@ FIXTURE(bind)
 
 FIXTURE_SETUP(bind)
 {
-	struct drm_hearth_dev_query query = {
-		.type = DRM_HEARTH_DEV_QUERY_LIMITS, .size = sizeof(self->limits),
-		.pointer = NPU_PTR(&self->limits),
-	};
-
 	self->fd = npu_open();
 	if (self->fd == -ENOENT)
 		SKIP("no NPU");
 	ASSERT_GE(self->fd, 0);
-	ASSERT_EQ(npu_ioctl(self->fd, DRM_IOCTL_HEARTH_DEV_QUERY, &query), 0);
+	ASSERT_EQ(npu_limits(self->fd, &self->limits), 0);
 	self->vm = npu_vm_create(self->fd);
 	ASSERT_GT(self->vm, 0);
 	self->bo = npu_bo_create(self->fd, SIZE, 0);
