@@ -15,12 +15,15 @@ from tap import FAIL, PASS, SKIP, Result, parse, split_runs
 import boards
 import initramfs
 import klog
+import sanitized
 import testbed
 
 PARTS = ['bochs', '6.12-amd64']
 # It says which levels it compares with plain C. Some of the others run the level of the CPU.
 LEVELS = 'test_matmul'
-PROGRAMS = [LEVELS, 'test_float_ops', 'test_exec', 'test_llm']
+# With ASan and UBSan: where the host has no AVX-512, they see its kernels nowhere else.
+ASAN = f'{LEVELS}-asan'
+PROGRAMS = [LEVELS, ASAN, 'test_float_ops', 'test_exec', 'test_llm']
 # An LLM of each form of block; the first ones packed in rows of eight as well.
 MODELS = ['stories3M-Q4_0', 'stories3M-Q8_0', 'stories3M-pad256-Q4_K_M', 'stories3M-pad256-Q5_K_M',
           'stories3M-pad256-Q6_K', 'stories3M-Q5_1', 'stories3M-pad256-Q2_K']
@@ -72,11 +75,17 @@ def models(place):
 
 def script(programs, files):
     """What the guest runs: each part under a line that names it."""
-    lines = ['echo "@@ level"', 'hearth info', 'echo "@@ programs"',
+    lines = ['export UBSAN_OPTIONS=halt_on_error=1', 'echo "@@ level"', 'hearth info', 'echo "@@ programs"',
              f'run-tests {SECONDS} {" ".join(f"/tests/{p}" for p in programs)}']
     for name in files:
         lines += [f'echo "@@ {name}"', f'hearth {shlex.join([*ARGUMENTS, f"/models/{name}.gguf"])}']
     return '\n'.join([*lines, 'echo "@@ end"', ''])
+
+
+def program(ctx, name):
+    if name == ASAN:
+        return os.path.join(sanitized.folder(ctx, 'asan'), 'tests/cmocka', LEVELS)
+    return os.path.join(ctx.build, 'tests/cmocka', name)
 
 
 def write_image(place, programs, files):
@@ -90,7 +99,7 @@ def write_image(place, programs, files):
         cpio.data('run.sh', script(programs, files).encode())
         cpio.copy(os.path.join(place.ctx.build, 'hearth'), 'bin/hearth')
         for p in programs:
-            cpio.copy(os.path.join(place.ctx.build, 'tests/cmocka', p), f'tests/{p}')
+            cpio.copy(program(place.ctx, p), f'tests/{p}')
         for name, path in files.items():
             cpio.copy(path, f'models/{name}.gguf')
         cpio.close()
@@ -125,7 +134,7 @@ def boot(place):
 def judge_program(name, body, status):
     """It has to say that it had the level. What it skips for want of models is not about levels."""
     results = [r for r in parse(name, body, status) if r.outcome != SKIP]
-    if name == LEVELS and not any(re.match(r'# levels:.* avx512\b', line) for line in body):
+    if name in (LEVELS, ASAN) and not any(re.match(r'# levels:.* avx512\b', line) for line in body):
         results.append(Result(f'{name}: compares avx512 with plain C', FAIL, 'it knew no such level'))
     return results
 
@@ -149,8 +158,10 @@ def suite(ctx):
     programs = list(filter(ctx.wants, PROGRAMS))
     place = Place(ctx)
     files = models(place)
-    results = [write_image(place, programs, files)]
-    if results[0].outcome == FAIL:
+    results = sanitized.build(ctx, 'asan', [f'tests/cmocka/{LEVELS}']) if ASAN in programs else []
+    if not any(r.outcome == FAIL for r in results):
+        results.append(write_image(place, programs, files))
+    if any(r.outcome == FAIL for r in results):
         return results
     output, end = boot(place)
     pieces = re.split(r'^@@ (.*)$', '\n'.join(line.rstrip() for line in output), flags=re.M)

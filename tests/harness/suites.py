@@ -16,6 +16,7 @@ import arm64
 import avx512
 import devicetree
 import klog
+import sanitized
 import tap
 import testbed
 
@@ -527,20 +528,17 @@ def fuzz(ctx):
     return ctx.parallel(one, ctx.programs('tests/fuzz', 'fuzz_'))
 
 
-SANITIZERS = [('asan', 'address,undefined', '', {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1',
-                                                 'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
-              ('tsan', 'thread', ('exec', 'npu', 'pool', 'queue', 'runtime', 'stub', 'vfu'),
+SANITIZERS = [('asan', '', {'ASAN_OPTIONS': 'detect_leaks=1:abort_on_error=1',
+                            'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}),
+              ('tsan', ('exec', 'npu', 'pool', 'queue', 'runtime', 'stub', 'vfu'),
                {'TSAN_OPTIONS': 'halt_on_error=1'})]
 
 
 def sanitizers(ctx):
     results = []
-    for name, kind, only, env in SANITIZERS:
-        folder = f'{ctx.build}-{name}'
-        if not os.path.exists(os.path.join(folder, 'build.ninja')):
-            results.append(ctx.step(f'{name}: meson setup', [
-                'meson', 'setup', folder, f'-Db_sanitize={kind}', '-Db_lundef=false', '-Doptimization=1'],
-                f'{name}/setup.log'))
+    for name, only, env in SANITIZERS:
+        folder = sanitized.folder(ctx, name)
+        results += sanitized.setup(ctx, name)
         # Only what is run is built: the fuzzers have sanitizers of their own.
         targets = [t for t in link_targets(folder)
                    if t.startswith('tests/cmocka/test_') and ctx.wants(t)
@@ -549,8 +547,7 @@ def sanitizers(ctx):
             if not ctx.pattern:
                 results.append(Result(f'{name}: no program', FAIL, f'{folder} knows none'))
             continue
-        results.append(ctx.step(f'{name}: build', ['ninja', '-k', '0', '-C', folder, f'-j{ctx.jobs}', *targets],
-                                f'{name}/ninja.log'))
+        results += sanitized.build(ctx, name, targets)
         programs = [os.path.join(folder, t) for t in targets]
         found = ctx.parallel(lambda p, n=name, e=env: run_program(ctx, n, p, e), programs)
         results += [Result(f'{name}/{r.name}', r.outcome, r.reason) for r in found]
