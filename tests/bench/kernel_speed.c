@@ -300,20 +300,26 @@ static int parse(int argc, char **argv, struct options *o)
 	return o->repeats <= 100 && o->threads <= 64 && o->mib <= 4096 ? 0 : -1;
 }
 
-/* The first of @names that is none of a type, or NULL. */
-static const char *unknown(char **names)
+static bool is_type(const char *name)
 {
-	size_t i = 0;
-
-	for (; *names; names++) {
-		for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-			if (!strcmp(*names, hk_type_name(types[i])))
-				break;
-		}
-		if (i == sizeof(types) / sizeof(types[0]))
-			return *names;
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (!strcmp(name, hk_type_name(types[i])))
+			return true;
 	}
-	return NULL;
+	return false;
+}
+
+static int check_types(char **names)
+{
+	while (*names && is_type(*names))
+		names++;
+	if (!*names)
+		return 0;
+	fprintf(stderr, "kernel_speed: no type \"%s\"; types:", *names);
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		fprintf(stderr, " %s", hk_type_name(types[i]));
+	fprintf(stderr, "\n");
+	return -1;
 }
 
 static bool wanted(unsigned int type, char **names)
@@ -354,13 +360,8 @@ int main(int argc, char **argv)
 			"[-o OUT_N] [-n REPEATS] [-j] [TYPE...]\n");
 		return 2;
 	}
-	if (unknown(argv + optind)) {
-		fprintf(stderr, "kernel_speed: no type \"%s\"; types:", unknown(argv + optind));
-		for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-			fprintf(stderr, " %s", hk_type_name(types[i]));
-		fprintf(stderr, "\n");
+	if (check_types(argv + optind))
 		return 2;
-	}
 	pool = hk_pool_create(o.threads);
 	ex = pool ? hk_exec_create(NULL, pool) : NULL;
 	if (!ex) {
