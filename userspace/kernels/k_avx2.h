@@ -8,6 +8,7 @@
 #ifndef HEARTH_KERNELS_K_AVX2_H
 #define HEARTH_KERNELS_K_AVX2_H
 
+#include "kernels/k_scales.h"
 #include "kernels/matmul_avx2.h"
 
 /* A block's scales: lane i is row i. */
@@ -117,17 +118,6 @@ HK_INLINE __m256i high_bits(__m256i v, const int at, const int width)
 	/* A word's shift lets in bits of its other byte, but not to the mask. */
 	v = at < 4 ? _mm256_slli_epi16(v, 4 - at) : _mm256_srli_epi16(v, at - 4);
 	return _mm256_and_si256(v, mask);
-}
-
-/* Where Q6_K's fields are: in rows of eight their order is another. */
-struct q6_fields {
-	int d, scales, low, high;
-};
-
-HK_INLINE struct q6_fields q6_fields(const bool packed)
-{
-	return packed ? (struct q6_fields){ 0, 2, 18, 146 } :
-			(struct q6_fields){ 208, 192, 0, 128 };
 }
 
 #endif /* HEARTH_KERNELS_K_AVX2_H */

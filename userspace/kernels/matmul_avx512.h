@@ -27,27 +27,64 @@ struct scales {
 	__m512 d, m;
 };
 
-/* 16 bytes of the rows @i, @i + 4, @i + 8, @i + 12. */
-HK_INLINE __m512i load_rows(const uint8_t *const w[ROWS], int i, uint64_t at)
+/*
+ * Sixteen rows of weights. Where they are @packed, two groups of eight: at @row[0] and at
+ * @row[8], see r8.h; that is constant in every loop over blocks.
+ */
+struct rows16 {
+	const uint8_t *row[ROWS];
+	bool packed;
+};
+
+/* To the next block of @bytes. */
+HK_INLINE void next_block(struct rows16 *w, const int bytes)
 {
-	__m128i a = _mm_loadu_si128((const __m128i *)(w[i] + at));
-	__m128i b = _mm_loadu_si128((const __m128i *)(w[i + 4] + at));
-	__m128i c = _mm_loadu_si128((const __m128i *)(w[i + 8] + at));
-	__m128i d = _mm_loadu_si128((const __m128i *)(w[i + 12] + at));
+	for (int i = 0; i < ROWS; i += w->packed ? ROWS / 2 : 1)
+		w->row[i] += w->packed ? ROWS / 2 * bytes : bytes;
+}
+
+/* 32 bytes of both groups of eight. */
+HK_INLINE __m512i load_groups(const struct rows16 *w, uint64_t at)
+{
+	__m256i a = _mm256_loadu_si256((const __m256i *)(w->row[0] + at));
+	__m256i b = _mm256_loadu_si256((const __m256i *)(w->row[ROWS / 2] + at));
+
+	return _mm512_inserti64x4(_mm512_castsi256_si512(a), b, 1);
+}
+
+/* 16 bytes of the rows @i, @i + 4, @i + 8, @i + 12. */
+HK_INLINE __m512i load_rows(const struct rows16 *w, int i, uint64_t at)
+{
+	__m128i a = _mm_loadu_si128((const __m128i *)(w->row[i] + at));
+	__m128i b = _mm_loadu_si128((const __m128i *)(w->row[i + 4] + at));
+	__m128i c = _mm_loadu_si128((const __m128i *)(w->row[i + 8] + at));
+	__m128i d = _mm_loadu_si128((const __m128i *)(w->row[i + 12] + at));
 	__m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
 	__m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);
 
 	return _mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1);
 }
 
-/* Within each 128 bits a transpose of 4 x 4 words: rows in, groups out. */
-HK_INLINE void turn(const __m512i row[4], __m512i group[4])
+/*
+ * 16 bytes of each row to four groups. Where rows are packed they are that already,
+ * and @at counts the fields in their order there.
+ */
+HK_INLINE void turn(const struct rows16 *w, uint64_t at, __m512i group[4])
 {
-	__m512i a = _mm512_unpacklo_epi32(row[0], row[1]);
-	__m512i b = _mm512_unpackhi_epi32(row[0], row[1]);
-	__m512i c = _mm512_unpacklo_epi32(row[2], row[3]);
-	__m512i d = _mm512_unpackhi_epi32(row[2], row[3]);
+	__m512i row[4], a, b, c, d;
 
+	if (w->packed) {
+		for (int i = 0; i < 4; i++)
+			group[i] = load_groups(w, ROWS / 2 * at + 32 * i);
+		return;
+	}
+	for (int i = 0; i < 4; i++)
+		row[i] = load_rows(w, i, at);
+	/* Within each 128 bits a transpose of 4 x 4 words. */
+	a = _mm512_unpacklo_epi32(row[0], row[1]);
+	b = _mm512_unpackhi_epi32(row[0], row[1]);
+	c = _mm512_unpacklo_epi32(row[2], row[3]);
+	d = _mm512_unpackhi_epi32(row[2], row[3]);
 	group[0] = _mm512_unpacklo_epi64(a, c);
 	group[1] = _mm512_unpackhi_epi64(a, c);
 	group[2] = _mm512_unpacklo_epi64(b, d);
@@ -77,37 +114,39 @@ HK_INLINE __m512 add_unit(__m512 acc, __m512 dw, float dx, __m512i sum)
  * they are contiguous, and so is the next tile: fetch from it what corresponds
  * to the @bytes of each row that come next. Beyond the end it is only a hint.
  */
-HK_INLINE void prefetch_next(const struct hk_matmul *m, const uint8_t *first,
+HK_INLINE void prefetch_next(const struct hk_matmul *m, const struct rows16 *w,
 			     uint64_t block, uint32_t bytes)
 {
-	const uint8_t *p = first + ROWS * (m->row_bytes + block * bytes);
+	const uint8_t *p = w->row[0] + ROWS * (m->row_bytes + block * bytes);
 
 	for (uint32_t at = 0; at < ROWS * bytes; at += 64)
 		_mm_prefetch((const char *)p + at, _MM_HINT_T1);
 }
 
 /* An f16 of each row. */
-HK_INLINE __m512 load_f16(const uint8_t *const w[ROWS], uint64_t at)
+HK_INLINE __m512 load_f16(const struct rows16 *w, uint64_t at)
 {
 	uint16_t d[ROWS];
 
+	if (w->packed) {
+		__m128i a = _mm_loadu_si128((const __m128i *)(w->row[0] + ROWS / 2 * at));
+		__m128i b = _mm_loadu_si128((const __m128i *)(w->row[8] + ROWS / 2 * at));
+
+		return _mm512_cvtph_ps(_mm256_set_m128i(b, a));
+	}
 	for (int i = 0; i < ROWS; i++)
-		memcpy(&d[i], w[i] + at, sizeof(d[i]));
+		memcpy(&d[i], w->row[i] + at, sizeof(d[i]));
 	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)d));
 }
 
 /* 32 bytes of each row from @at on, with @flip on each. */
-HK_INLINE void load_i8(struct turned *t, const uint8_t *const w[ROWS], uint64_t at,
-		       uint8_t flip)
+HK_INLINE void load_i8(struct turned *t, const struct rows16 *w, uint64_t at,
+		       const uint8_t flip)
 {
-	__m512i row[4];
-
-	for (int h = 0; h < 2; h++) {
-		for (int i = 0; i < 4; i++)
-			row[i] = _mm512_xor_si512(load_rows(w, i, at + 16 * h),
-						  _mm512_set1_epi8((char)flip));
-		turn(row, t->group + 4 * h);
-	}
+	turn(w, at, t->group);
+	turn(w, at + 16, t->group + 4);
+	for (int g = 0; g < 8 && flip; g++)
+		t->group[g] = _mm512_xor_si512(t->group[g], _mm512_set1_epi8((char)flip));
 }
 
 /* What a block of 32, turned in @t, adds to the sum of input row @at. */
@@ -141,9 +180,15 @@ HK_INLINE void add_rows(const struct hk_matmul *m, float acc[][ROWS],
 	}
 }
 
-/* All of a tile's blocks, from the row pointers @w on. */
-typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const uint8_t *w[ROWS],
+/* All of a tile's blocks; @acc has a sum for each of the input rows. */
+typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const struct rows16 *w,
 			     float acc[][ROWS]);
+
+#define ROWS16(name, body, ...)								\
+static void name(const struct hk_matmul *m, const struct rows16 *w, float acc[][ROWS])	\
+{											\
+	body(m, w, acc, ##__VA_ARGS__);							\
+}
 
 /* For types with blocks of 256. */
 hk_rows16_fn hk_k_rows16_avx512(unsigned int type);

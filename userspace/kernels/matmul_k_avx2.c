@@ -199,7 +199,7 @@ static const struct k_units q6_units = { 16, false, K_SIGNED };
 HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, __m256i *dot,
 		       const struct k_scales *s, uint64_t b)
 {
-	const struct q6_fields f = q6_fields(w->packed);
+	const struct hk_q6_fields f = hk_q6_fields(w->packed);
 	struct turned raw[2], high, t;
 
 	turn_bytes(&raw[0], w, f.low + n * 64);
@@ -221,7 +221,7 @@ HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, 
 
 HK_INLINE void load_q6_scales(struct k_scales *s, const struct rows8 *w)
 {
-	const struct q6_fields f = q6_fields(w->packed);
+	const struct hk_q6_fields f = hk_q6_fields(w->packed);
 	__m256i group[4];
 
 	turn(w, f.scales, group);

@@ -46,24 +46,26 @@ HK_INLINE __m512i pair(__m512i low, __m512i high)
 	return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-static void load_q45_scales(struct k_scales *s, const uint8_t *const w[ROWS])
+/* Of Q4_K and Q5_K, by the steps of hk_spread_k_scales(). */
+HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows16 *w)
 {
-	uint8_t bytes[ROWS][16];
-	const uint8_t *at[ROWS];
-	__m512i row[4], group[4];
+	const __m512i six = _mm512_set1_epi8(0x3f), four = _mm512_set1_epi8(0x0f);
+	const __m512i two = _mm512_set1_epi8(0x30);
+	__m512i in[4], to[4];
 
-	for (int i = 0; i < ROWS; i++) {
-		hk_spread_k_scales(w[i] + 4, bytes[i]);
-		at[i] = bytes[i];
-	}
-	for (int i = 0; i < 4; i++)
-		row[i] = load_rows(at, i, 0);
-	turn(row, group);
+	/* The first word holds two f16. */
+	turn(w, 0, in);
+	to[0] = _mm512_and_si512(in[1], six);
+	to[1] = _mm512_or_si512(_mm512_and_si512(in[3], four),
+				_mm512_and_si512(_mm512_srli_epi32(in[1], 2), two));
+	to[2] = _mm512_and_si512(in[2], six);
+	to[3] = _mm512_or_si512(_mm512_and_si512(_mm512_srli_epi32(in[3], 4), four),
+				_mm512_and_si512(_mm512_srli_epi32(in[2], 2), two));
 	for (int u = 0; u < 8; u++)
-		s->sc[u] = unsigned_byte(group[u / 4], u % 4);
+		s->sc[u] = unsigned_byte(to[u / 4], u % 4);
 	for (int i = 0; i < 4; i++)
-		s->mn[i] = pair(unsigned_byte(group[2 + i / 2], i % 2 * 2),
-				unsigned_byte(group[2 + i / 2], i % 2 * 2 + 1));
+		s->mn[i] = pair(unsigned_byte(to[2 + i / 2], i % 2 * 2),
+				unsigned_byte(to[2 + i / 2], i % 2 * 2 + 1));
 	s->d = load_f16(w, 0);
 	/* Minus the product is the product with minus. */
 	s->minus = _mm512_xor_ps(load_f16(w, 2), _mm512_set1_ps(-0.0f));
@@ -174,7 +176,7 @@ HK_INLINE void high_nibbles(struct turned *t, const struct turned *raw)
 }
 
 /* Pairs of units share 32 bytes: the low nibbles, then the high ones. */
-HK_INLINE void q45_block(const struct hk_matmul *m, const uint8_t *const w[ROWS], k_dots dot,
+HK_INLINE void q45_block(const struct hk_matmul *m, const struct rows16 *w, k_dots dot,
 			 struct k_scales *s, uint64_t b, const bool fifth,
 			 const struct k_units how)
 {
@@ -197,15 +199,15 @@ HK_INLINE void q45_block(const struct hk_matmul *m, const uint8_t *const w[ROWS]
 }
 
 /* Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
-HK_INLINE void q6_half(const struct hk_matmul *m, const uint8_t *const w[ROWS], int n,
-		       k_dots dot, const struct k_scales *s, uint64_t b,
-		       const struct k_units how)
+HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows16 *w, int n, k_dots dot,
+		       const struct k_scales *s, uint64_t b, const struct k_units how)
 {
+	const struct hk_q6_fields f = hk_q6_fields(w->packed);
 	struct turned low[2], high, t;
 
-	load_i8(&low[0], w, n * 64, 0);
-	load_i8(&low[1], w, n * 64 + 32, 0);
-	load_i8(&high, w, 128 + n * 32, 0);
+	load_i8(&low[0], w, f.low + n * 64, 0);
+	load_i8(&low[1], w, f.low + n * 64 + 32, 0);
+	load_i8(&high, w, f.high + n * 32, 0);
 	for (int j = 0; j < 4; j++) {
 		if (j < 2)
 			low_nibbles(&t, &low[j]);
@@ -216,29 +218,28 @@ HK_INLINE void q6_half(const struct hk_matmul *m, const uint8_t *const w[ROWS], 
 	}
 }
 
-HK_INLINE void q6_block(const struct hk_matmul *m, const uint8_t *const w[ROWS], k_dots dot,
+HK_INLINE void q6_block(const struct hk_matmul *m, const struct rows16 *w, k_dots dot,
 			struct k_scales *s, uint64_t b, const struct k_units how)
 {
-	__m512i row[4], group[4];
+	const struct hk_q6_fields f = hk_q6_fields(w->packed);
+	__m512i group[4];
 
-	for (int i = 0; i < 4; i++)
-		row[i] = load_rows(w, i, 192);
-	turn(row, group);
+	turn(w, f.scales, group);
 	for (int u = 0; u < 16; u++)
 		s->sc[u] = signed_byte(group[u / 4], u % 4);
-	s->d = load_f16(w, 208);
+	s->d = load_f16(w, f.d);
 	q6_half(m, w, 0, dot, s, HK_ACT_BLOCKS * b, how);
 	q6_half(m, w, 1, dot, s, HK_ACT_BLOCKS * b + 4, how);
 }
 
 /* A block of each row by plain code */
 static void take_apart(struct hk_qblock row[ROWS], struct k_scales *s, unsigned int type,
-		       const struct k_units how, const uint8_t *const w[ROWS])
+		       const struct k_units how, const struct rows16 *w)
 {
 	float d[ROWS], minus[ROWS];
 
 	for (int i = 0; i < ROWS; i++) {
-		hk_decode_k(type, w[i], &row[i]);
+		hk_decode_k(type, w->row[i], &row[i]);
 		d[i] = row[i].scale;
 		minus[i] = how.min ? -row[i].min : 0;
 	}
@@ -256,59 +257,57 @@ static void take_apart(struct hk_qblock row[ROWS], struct k_scales *s, unsigned 
 	}
 }
 
-HK_INLINE void panel_block(const struct hk_matmul *m, const uint8_t *const w[ROWS],
-			   k_dots dot, struct k_scales *s, uint64_t b,
-			   const struct k_units how)
+HK_INLINE void panel_block(const struct hk_matmul *m, const struct rows16 *w, k_dots dot,
+			   struct k_scales *s, uint64_t b, const struct k_units how)
 {
+	struct rows16 q = { .packed = false };
 	struct hk_qblock row[ROWS];
-	const uint8_t *q[ROWS];
 	struct turned t;
 
 	take_apart(row, s, m->type, how, w);
 	for (int i = 0; i < ROWS; i++)
-		q[i] = (const uint8_t *)row[i].q;
+		q.row[i] = (const uint8_t *)row[i].q;
 	for (int j = 0; j < HK_ACT_BLOCKS; j++) {
-		load_i8(&t, q, HK_ACT_BLOCK * j, how.bias ? 0x80 : 0);
+		load_i8(&t, &q, HK_ACT_BLOCK * j, how.bias ? 0x80 : 0);
 		k_add(m, dot, s, &t, HK_ACT_BLOCKS * b + j, HK_ACT_BLOCK * j / how.unit, how);
 	}
 }
 
-HK_INLINE void k_rows(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS],
-		      const unsigned int type, const struct k_units how)
+HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 *w, float acc[][ROWS],
+		      const unsigned int type, const bool packed, const struct k_units how)
 {
 	const uint32_t bytes = hk_type(type)->bytes;
-	const uint8_t *first = w[0];
+	struct rows16 at = *w;
 	struct k_scales s;
 	k_dots dot;
 
+	at.packed = packed;
 	memset(dot, 0, m->rows * sizeof(dot[0]));
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
-		prefetch_next(m, first, b, bytes);
+		prefetch_next(m, w, b, bytes);
 		if (type == HEARTH_TYPE_Q4_K || type == HEARTH_TYPE_Q5_K)
-			q45_block(m, w, dot, &s, b, type == HEARTH_TYPE_Q5_K, how);
+			q45_block(m, &at, dot, &s, b, type == HEARTH_TYPE_Q5_K, how);
 		else if (type == HEARTH_TYPE_Q6_K)
-			q6_block(m, w, dot, &s, b, how);
+			q6_block(m, &at, dot, &s, b, how);
 		else
-			panel_block(m, w, dot, &s, b, how);
+			panel_block(m, &at, dot, &s, b, how);
 		k_finish(m, acc, dot, &s, b, how);
-		for (int i = 0; i < ROWS; i++)
-			w[i] += bytes;
+		next_block(&at, bytes);
 	}
 }
 
-#define K_ROWS(name, type, unit, min, bias)						\
-static void name(const struct hk_matmul *m, const uint8_t *w[ROWS], float acc[][ROWS])	\
-{											\
-	k_rows(m, w, acc, type, (struct k_units){ unit, min, bias });			\
-}
+#define UNITS(unit, min, bias)	((struct k_units){ unit, min, bias })
 
 /* By plain code signed bytes come: the sign's bit turned over is 128 more. */
-K_ROWS(q2_k, HEARTH_TYPE_Q2_K, 16, true, 0)
-K_ROWS(q3_k, HEARTH_TYPE_Q3_K, 16, false, 128)
-K_ROWS(q4_k, HEARTH_TYPE_Q4_K, 32, true, 0)
-K_ROWS(q5_k, HEARTH_TYPE_Q5_K, 32, true, 0)
-K_ROWS(q6_k, HEARTH_TYPE_Q6_K, 16, false, 32)
-K_ROWS(iq4_xs, HEARTH_TYPE_IQ4_XS, 32, false, 128)
+ROWS16(q2_k, k_rows, HEARTH_TYPE_Q2_K, false, UNITS(16, true, 0))
+ROWS16(q3_k, k_rows, HEARTH_TYPE_Q3_K, false, UNITS(16, false, 128))
+ROWS16(q4_k, k_rows, HEARTH_TYPE_Q4_K, false, UNITS(32, true, 0))
+ROWS16(q5_k, k_rows, HEARTH_TYPE_Q5_K, false, UNITS(32, true, 0))
+ROWS16(q6_k, k_rows, HEARTH_TYPE_Q6_K, false, UNITS(16, false, 32))
+ROWS16(iq4_xs, k_rows, HEARTH_TYPE_IQ4_XS, false, UNITS(32, false, 128))
+ROWS16(q4_k_r8, k_rows, HEARTH_TYPE_Q4_K, true, UNITS(32, true, 0))
+ROWS16(q5_k_r8, k_rows, HEARTH_TYPE_Q5_K, true, UNITS(32, true, 0))
+ROWS16(q6_k_r8, k_rows, HEARTH_TYPE_Q6_K, true, UNITS(16, false, 32))
 
 hk_rows16_fn hk_k_rows16_avx512(unsigned int type)
 {
@@ -323,6 +322,12 @@ hk_rows16_fn hk_k_rows16_avx512(unsigned int type)
 		return q5_k;
 	case HEARTH_TYPE_Q6_K:
 		return q6_k;
+	case HEARTH_TYPE_Q4_K_R8:
+		return q4_k_r8;
+	case HEARTH_TYPE_Q5_K_R8:
+		return q5_k_r8;
+	case HEARTH_TYPE_Q6_K_R8:
+		return q6_k_r8;
 	default:
 		return iq4_xs;
 	}

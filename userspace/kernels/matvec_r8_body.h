@@ -259,7 +259,7 @@ HK_INLINE __m256i q6_weights(__m256i v, __m256i bits, const int j)
 HK_INLINE __m256i q6_units(__m256i sum, const uint8_t *column, const int8_t *x,
 			   const __m256i sc[4], const int n, const int h, const int i)
 {
-	const struct q6_fields f = q6_fields(true);
+	const struct hk_q6_fields f = hk_q6_fields(true);
 	const uint8_t *p = column + ROWS * (f.high + 32 * n + 16 * h + 4 * i);
 	__m256i bits[MOST], v[MOST], unit;
 
@@ -293,7 +293,7 @@ HK_INLINE __m256i q6_units(__m256i sum, const uint8_t *column, const int8_t *x,
 HK_INLINE __m256i q6_half(const uint8_t *column, const int8_t *x, const int16_t *sum16,
 			  __m256i sum, __m256i *bias, const int n)
 {
-	const uint8_t *scales = column + ROWS * (q6_fields(true).scales + 8 * n);
+	const uint8_t *scales = column + ROWS * (hk_q6_fields(true).scales + 8 * n);
 	__m256i sc[2][4];
 
 	HK_UNROLL
