@@ -6,21 +6,100 @@
 #include "kernels/decode.h"
 #include "kernels/matmul_avx512.h"
 
-HK_INLINE void load_q4_0(struct turned *t, const struct rows16 *w)
+/* 16 bytes of each row: elements 0..15 in the low nibbles, 16..31 in the high. */
+HK_INLINE void turn_nibbles(struct turned *t, const struct rows16 *w, uint64_t at)
 {
 	const __m512i low = _mm512_set1_epi8(15);
-	__m512i group[4];
+	__m512i raw[4];
 
-	turn(w, 2, group);
+	turn(w, at, raw);
 	for (int g = 0; g < 4; g++) {
-		t->group[g] = _mm512_and_si512(group[g], low);
-		t->group[g + 4] = _mm512_and_si512(_mm512_srli_epi16(group[g], 4), low);
+		t->group[g] = _mm512_and_si512(raw[g], low);
+		t->group[g + 4] = _mm512_and_si512(_mm512_srli_epi16(raw[g], 4), low);
 	}
 }
 
-/* One scale, Q4_0 or Q8_0, blocks read in place. */
-HK_INLINE void simple_rows(const struct hk_matmul *m, const struct rows16 *w,
-			   float acc[][ROWS], const bool q4, const bool packed)
+/* The values of @table, by @bias larger. */
+HK_INLINE void look_up(struct turned *t, const int8_t *table, const int bias)
+{
+	__m512i values = _mm512_add_epi8(_mm512_broadcast_i32x4(
+		_mm_loadu_si128((const __m128i *)table)), _mm512_set1_epi8((char)bias));
+
+	for (int g = 0; g < 8; g++)
+		t->group[g] = _mm512_shuffle_epi8(values, t->group[g]);
+}
+
+/* Bit i of the 32 of each row at @at goes above the four bits of element i. */
+HK_INLINE void add_fifth_bit(struct turned *t, const struct rows16 *w, uint64_t at)
+{
+	uint32_t x[ROWS];
+	__m512i bits;
+
+	for (int i = 0; i < ROWS; i++)
+		memcpy(&x[i], w->row[i] + at, sizeof(x[i]));
+	bits = _mm512_loadu_si512(x);
+	for (int g = 0; g < 8; g++) {
+		/* The byte that holds the bits of the group, four times. */
+		const __m512i from = _mm512_add_epi8(_mm512_set1_epi8((char)(g / 2)),
+			_mm512_broadcast_i32x4(_mm_setr_epi32(0, 0x04040404, 0x08080808,
+							      0x0c0c0c0c)));
+		const __m512i bit = _mm512_set1_epi32(g % 2 ? (int)0x80402010 : 0x08040201);
+		__mmask64 set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(bits, from), bit);
+
+		t->group[g] = _mm512_mask_add_epi8(t->group[g], set, t->group[g],
+						   _mm512_set1_epi8(16));
+	}
+}
+
+/* 2^(e - 128): see hk_half_e8m0(). */
+HK_INLINE __m512 load_e8m0(const struct rows16 *w)
+{
+	uint8_t byte[ROWS];
+	__m512i e, normal;
+
+	for (int i = 0; i < ROWS; i++)
+		byte[i] = w->row[i][0];
+	e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)byte));
+	normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+	return _mm512_castsi512_ps(_mm512_mask_sllv_epi32(normal,
+		_mm512_cmplt_epi32_mask(e, _mm512_set1_epi32(2)),
+		_mm512_set1_epi32(0x00200000), e));
+}
+
+/* A block of 32 of each row; the weights in registers are @bias too large. */
+HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows16 *w,
+		       const unsigned int type, const int bias)
+{
+	const bool min = type == HEARTH_TYPE_Q4_1 || type == HEARTH_TYPE_Q5_1;
+	const int at = min ? 4 : 2;
+
+	if (type == HEARTH_TYPE_MXFP4) {
+		s->d = load_e8m0(w);
+		turn_nibbles(t, w, 1);
+		look_up(t, hk_fp4_values, bias);
+		return;
+	}
+	s->d = load_f16(w, 0);
+	if (min)
+		s->m = load_f16(w, 2);
+	switch (type) {
+	case HEARTH_TYPE_Q8_0:
+		load_i8(t, w, at, 0x80);
+		return;
+	case HEARTH_TYPE_Q5_0:
+	case HEARTH_TYPE_Q5_1:
+		turn_nibbles(t, w, at + 4);
+		add_fifth_bit(t, w, at);
+		return;
+	}
+	turn_nibbles(t, w, at);
+	if (type == HEARTH_TYPE_IQ4_NL)
+		look_up(t, hk_iq4_values, bias);
+}
+
+HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 *w, float acc[][ROWS],
+		       const unsigned int type, const int bytes, const int bias,
+		       const bool min, const bool packed)
 {
 	struct rows16 at = *w;
 	struct scales s;
@@ -28,78 +107,46 @@ HK_INLINE void simple_rows(const struct hk_matmul *m, const struct rows16 *w,
 
 	at.packed = packed;
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
-		prefetch_next(m, w, b, q4 ? 18 : 34);
-		s.d = load_f16(&at, 0);
-		if (q4)
-			load_q4_0(&t, &at);
-		else
-			load_i8(&t, &at, 2, 0x80);
-		next_block(&at, q4 ? 18 : 34);
-		add_rows(m, acc, &s, &t, b, false, q4 ? 8 : 128);
+		prefetch_next(m, w, b, bytes);
+		load_32(&t, &s, &at, type, bias);
+		next_block(&at, bytes);
+		add_rows(m, acc, &s, &t, b, min, bias);
 	}
 }
 
-/* A block of each row, taken apart by plain code. */
-static void take_apart(struct hk_qblock row[ROWS], struct scales *s, unsigned int type,
-		       const struct hk_type *t, const struct rows16 *w)
-{
-	float d[ROWS], m[ROWS];
-
-	for (int i = 0; i < ROWS; i++) {
-		hk_decode(type, w->row[i], &row[i]);
-		d[i] = row[i].d[0];
-		m[i] = t->min ? row[i].m[0] : 0;
-	}
-	s->d = _mm512_loadu_ps(d);
-	s->m = _mm512_loadu_ps(m);
-}
-
-HK_INLINE void panel_rows(const struct hk_matmul *m, const struct rows16 *w,
-			  float acc[][ROWS], const bool min)
-{
-	const struct hk_type *type = hk_type(m->type);
-	struct rows16 at = *w, q = { .packed = false };
-	struct hk_qblock row[ROWS];
-	struct scales s;
-	struct turned t;
-
-	at.packed = false;
-	for (int i = 0; i < ROWS; i++)
-		q.row[i] = (const uint8_t *)row[i].q;
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
-		prefetch_next(m, w, b, type->bytes);
-		take_apart(row, &s, m->type, type, &at);
-		next_block(&at, type->bytes);
-		/* Types with offsets have weights of 0 and more. */
-		load_i8(&t, &q, 0, min ? 0 : 0x80);
-		add_rows(m, acc, &s, &t, b, min, min ? 0 : 128);
-	}
-}
-
-ROWS16(q4_0, simple_rows, true, false)
-ROWS16(q8_0, simple_rows, false, false)
-ROWS16(q4_0_r8, simple_rows, true, true)
-ROWS16(q8_0_r8, simple_rows, false, true)
-ROWS16(panel, panel_rows, false)
-ROWS16(panel_min, panel_rows, true)
+ROWS16(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, false, false)
+ROWS16(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, true, false)
+ROWS16(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 16, false, false)
+ROWS16(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 0, true, false)
+ROWS16(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 128, false, false)
+ROWS16(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 128, false, false)
+ROWS16(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 12, false, false)
+ROWS16(q4_0_r8, rows_32, HEARTH_TYPE_Q4_0, 18, 8, false, true)
+ROWS16(q8_0_r8, rows_32, HEARTH_TYPE_Q8_0, 34, 128, false, true)
 
 static hk_rows16_fn choose(unsigned int type)
 {
-	const struct hk_type *t = hk_type(type);
-
 	switch (type) {
 	case HEARTH_TYPE_Q4_0:
 		return q4_0;
+	case HEARTH_TYPE_Q4_1:
+		return q4_1;
+	case HEARTH_TYPE_Q5_0:
+		return q5_0;
+	case HEARTH_TYPE_Q5_1:
+		return q5_1;
 	case HEARTH_TYPE_Q8_0:
 		return q8_0;
+	case HEARTH_TYPE_IQ4_NL:
+		return iq4_nl;
+	case HEARTH_TYPE_MXFP4:
+		return mxfp4;
 	case HEARTH_TYPE_Q4_0_R8:
 		return q4_0_r8;
 	case HEARTH_TYPE_Q8_0_R8:
 		return q8_0_r8;
 	}
-	if (t->elements == HK_ACT_SUPER)
-		return hk_k_rows16_avx512(type);
-	return t->min ? panel_min : panel;
+	return hk_k_rows16_avx512(type);
 }
 
 HK_INLINE __m512 canon16(__m512 x)
