@@ -97,20 +97,26 @@ HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows16 *
 		look_up(t, hk_iq4_values, bias);
 }
 
-HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 *w, float acc[][ROWS],
-		       const unsigned int type, const int bytes, const int bias,
+HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 w[], const int n,
+		       sums16 *acc, const unsigned int type, const int bytes, const int bias,
 		       const bool min, const bool packed)
 {
-	struct rows16 at = *w;
-	struct scales s;
-	struct turned t;
+	struct rows16 at[TILES];
+	struct scales s[TILES];
+	struct turned t[TILES];
 
-	at.packed = packed;
+	for (int i = 0; i < n; i++) {
+		at[i] = w[i];
+		at[i].packed = packed;
+	}
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
-		prefetch_next(m, w, b, bytes);
-		load_32(&t, &s, &at, type, bias);
-		next_block(&at, bytes);
-		add_rows(m, acc, &s, &t, b, min, bias);
+		prefetch_next(m, w, b, bytes, n);
+		HK_UNROLL
+		for (int i = 0; i < n; i++) {
+			load_32(&t[i], &s[i], &at[i], type, bias);
+			next_block(&at[i], bytes);
+		}
+		add_rows(m, acc, s, t, b, min, bias, n);
 	}
 }
 
@@ -165,25 +171,36 @@ static void point(struct rows16 *w, const struct hk_matmul *m, uint32_t o, uint3
 		w->row[i] = m->weights + (o + (i < n ? i : n - group)) * m->row_bytes;
 }
 
+/* The @n outputs from @o on. */
+static void store(const struct hk_matmul *m, const sums16 *acc, uint32_t o, uint32_t n)
+{
+	for (uint32_t r = 0; r < m->rows; r++) {
+		float *dst = m->dst + r * m->dst_stride + o;
+
+		for (uint32_t i = 0; i * ROWS < n; i++) {
+			uint32_t left = n - i * ROWS;
+			__mmask16 valid = (__mmask16)((1u << (left < ROWS ? left : ROWS)) - 1);
+
+			_mm512_mask_storeu_ps(dst + i * ROWS, valid,
+					      canon16(_mm512_load_ps(acc[r][i])));
+		}
+	}
+}
+
 static void rows16(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
-	float acc[HK_MATMUL_ROWS][ROWS] __attribute__((aligned(64)));
 	const hk_rows16_fn fn = choose(m->type);
-	struct rows16 w;
+	struct rows16 w[TILES];
+	sums16 acc[HK_MATMUL_ROWS];
+	uint32_t n;
 
-	for (uint32_t o = first; o < last; o += ROWS) {
-		uint32_t n = last - o < ROWS ? last - o : ROWS;
-
-		point(&w, m, o, n);
-		for (uint32_t r = 0; r < m->rows; r++)
-			_mm512_store_ps(acc[r], _mm512_setzero_ps());
-		fn(m, &w, acc);
-		for (uint32_t r = 0; r < m->rows; r++) {
-			__mmask16 valid = (__mmask16)((1u << n) - 1);
-
-			_mm512_mask_storeu_ps(m->dst + r * m->dst_stride + o, valid,
-					      canon16(_mm512_load_ps(acc[r])));
-		}
+	for (; first < last; first += n) {
+		n = last - first < TILES * ROWS ? last - first : TILES * ROWS;
+		for (uint32_t i = 0; i * ROWS < n; i++)
+			point(&w[i], m, first + i * ROWS, n - i * ROWS);
+		memset(acc, 0, m->rows * sizeof(acc[0]));
+		fn(m, w, (int)((n + ROWS - 1) / ROWS), acc);
+		store(m, acc, first, n);
 	}
 }
 

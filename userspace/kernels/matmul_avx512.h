@@ -15,7 +15,14 @@
 
 #define ROWS	16
 
+/* So many tiles share what is broadcast of the input: one load of 64 bytes fits a cycle. */
+#define TILES	2
+
 #define HK_INLINE static inline __attribute__((always_inline))
+#define HK_UNROLL _Pragma("GCC unroll 16")
+
+/* Of an input row a sum for each output of the tiles. */
+typedef float sums16[TILES][ROWS] __attribute__((aligned(64)));
 
 /* 32 elements of sixteen rows: group g holds elements 4g to 4g + 3. */
 struct turned {
@@ -91,16 +98,31 @@ HK_INLINE void turn(const struct rows16 *w, uint64_t at, __m512i group[4])
 	group[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-/* Four products summed, in each lane, for four words of activations. */
-HK_INLINE __m512i dot16(__m512i sum, const __m512i group[4], const int8_t *x)
+HK_INLINE __m512i four(const void *x, int g)
 {
-	for (int g = 0; g < 4; g++) {
-		int32_t four;
+	int32_t v;
 
-		memcpy(&four, x + 4 * g, sizeof(four));
-		sum = _mm512_dpbusd_epi32(sum, group[g], _mm512_set1_epi32(four));
+	memcpy(&v, (const uint8_t *)x + 4 * g, sizeof(v));
+	return _mm512_set1_epi32(v);
+}
+
+/*
+ * Two sums for each of @n tiles: of elements 0..15 in @a, 16..31 in @b; what is in them
+ * stays. The products of one sum wait for each other, those of others do not.
+ */
+HK_INLINE void dot32(__m512i a[], __m512i b[], const struct turned t[], const int8_t *x,
+		     const int n)
+{
+	HK_UNROLL
+	for (int g = 0; g < 4; g++) {
+		__m512i low = four(x, g), high = four(x, g + 4);
+
+		HK_UNROLL
+		for (int i = 0; i < n; i++) {
+			a[i] = _mm512_dpbusd_epi32(a[i], t[i].group[g], low);
+			b[i] = _mm512_dpbusd_epi32(b[i], t[i].group[g + 4], high);
+		}
 	}
-	return sum;
 }
 
 HK_INLINE __m512 add_unit(__m512 acc, __m512 dw, float dx, __m512i sum)
@@ -111,15 +133,15 @@ HK_INLINE __m512 add_unit(__m512 acc, __m512 dw, float dx, __m512i sum)
 
 /*
  * Sixteen rows are more streams than the hardware follows well, but together
- * they are contiguous, and so is the next tile: fetch from it what corresponds
+ * they are contiguous, and so are the next @n tiles: fetch from them what corresponds
  * to the @bytes of each row that come next. Beyond the end it is only a hint.
  */
 HK_INLINE void prefetch_next(const struct hk_matmul *m, const struct rows16 *w,
-			     uint64_t block, uint32_t bytes)
+			     uint64_t block, uint32_t bytes, const int n)
 {
-	const uint8_t *p = w->row[0] + ROWS * (m->row_bytes + block * bytes);
+	const uint8_t *p = w->row[0] + n * ROWS * (m->row_bytes + block * bytes);
 
-	for (uint32_t at = 0; at < ROWS * bytes; at += 64)
+	for (uint32_t at = 0; at < n * ROWS * bytes; at += 64)
 		_mm_prefetch((const char *)p + at, _MM_HINT_T1);
 }
 
@@ -149,45 +171,58 @@ HK_INLINE void load_i8(struct turned *t, const struct rows16 *w, uint64_t at,
 		t->group[g] = _mm512_xor_si512(t->group[g], _mm512_set1_epi8((char)flip));
 }
 
-/* What a block of 32, turned in @t, adds to the sum of input row @at. */
-HK_INLINE __m512 add_block(__m512 acc, const struct scales *s, const struct turned *t,
-			   const struct hk_act *act, uint64_t at, const bool min,
-			   const int bias)
+/* What a block of 32, turned in @t, adds to the sums of input row @at. */
+HK_INLINE void add_block(float acc[TILES][ROWS], const struct scales s[],
+			 const struct turned t[], const struct hk_act *act, uint64_t at,
+			 const bool min, const int bias, const int n)
 {
-	const int8_t *x = act->q + at * HK_ACT_BLOCK;
 	const int32_t total = act->sum[at];
-	__m512i a = _mm512_set1_epi32(-bias * total);
-	__m512i b = _mm512_setzero_si512();
+	const __m512i start = _mm512_set1_epi32(-bias * total);
+	__m512i a[TILES], b[TILES];
 
-	a = dot16(a, t->group, x);
-	b = dot16(b, t->group + 4, x + 16);
-	acc = add_unit(acc, s->d, act->d[at], _mm512_add_epi32(a, b));
-	return min ? add_unit(acc, s->m, act->d[at], _mm512_set1_epi32(total)) : acc;
-}
+	HK_UNROLL
+	for (int i = 0; i < n; i++) {
+		a[i] = start;
+		b[i] = _mm512_setzero_si512();
+	}
+	dot32(a, b, t, act->q + at * HK_ACT_BLOCK, n);
+	HK_UNROLL
+	for (int i = 0; i < n; i++) {
+		__m512 sum = _mm512_load_ps(acc[i]);
 
-/* The same for every input row; @block counts from the row's start. */
-HK_INLINE void add_rows(const struct hk_matmul *m, float acc[][ROWS],
-			const struct scales *s, const struct turned *t, uint64_t block,
-			const bool min, const int bias)
-{
-	uint64_t at = block * m->rows;
-
-	for (uint32_t r = 0; r < m->rows; r++, at++) {
-		__m512 sum = _mm512_load_ps(acc[r]);
-
-		sum = add_block(sum, s, t, &m->act, at, min, bias);
-		_mm512_store_ps(acc[r], sum);
+		sum = add_unit(sum, s[i].d, act->d[at], _mm512_add_epi32(a[i], b[i]));
+		if (min)
+			sum = add_unit(sum, s[i].m, act->d[at], _mm512_set1_epi32(total));
+		_mm512_store_ps(acc[i], sum);
 	}
 }
 
-/* All of a tile's blocks; @acc has a sum for each of the input rows. */
-typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const struct rows16 *w,
-			     float acc[][ROWS]);
+/* The same for every input row; @block counts from the row's start. */
+HK_INLINE void add_rows(const struct hk_matmul *m, sums16 *acc, const struct scales s[],
+			const struct turned t[], uint64_t block, const bool min,
+			const int bias, const int n)
+{
+	/* Copied: as far as a compiler knows, a store to a sum might change it. */
+	const struct hk_act act = m->act;
+	uint64_t at = block * act.rows;
 
+	for (uint32_t r = 0; r < act.rows; r++, at++)
+		add_block(acc[r], s, t, &act, at, min, bias, n);
+}
+
+/* All blocks of the tiles at @w; @acc has their sums for each of the input rows. */
+typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const struct rows16 w[TILES], int n,
+			     sums16 *acc);
+
+/* Made for each number of tiles. */
 #define ROWS16(name, body, ...)								\
-static void name(const struct hk_matmul *m, const struct rows16 *w, float acc[][ROWS])	\
+static void name(const struct hk_matmul *m, const struct rows16 w[TILES], int n,	\
+		 sums16 *acc)								\
 {											\
-	body(m, w, acc, ##__VA_ARGS__);							\
+	if (n == TILES)									\
+		body(m, w, TILES, acc, ##__VA_ARGS__);					\
+	else										\
+		body(m, w, 1, acc, ##__VA_ARGS__);					\
 }
 
 /* For types with blocks of 256. */

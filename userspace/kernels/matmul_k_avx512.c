@@ -28,7 +28,8 @@ struct k_units {
 	int bias;
 };
 
-typedef int32_t k_dots[HK_MATMUL_ROWS][ROWS] __attribute__((aligned(64)));
+/* Of an input row a sum for each output of the tiles. */
+typedef int32_t k_dots[TILES][ROWS] __attribute__((aligned(64)));
 
 /* Byte @i of each lane's four. */
 HK_INLINE __m512i unsigned_byte(__m512i lanes, int i)
@@ -71,35 +72,47 @@ HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows16 *w)
 	s->minus = _mm512_xor_ps(load_f16(w, 2), _mm512_set1_ps(-0.0f));
 }
 
-/* Products of 32 elements with those of input row @at, times their scales */
-HK_INLINE __m512i k_dot(const struct turned *t, const __m512i sc[], const struct hk_act *act,
-			uint64_t at, const int16_t *sum16, const struct k_units how)
+/* Adds the products of 32 elements with those of input row @at, times their scales. */
+HK_INLINE void k_dot(k_dots *dot, const struct turned t[], const struct k_scales s[],
+		     const int8_t *x, const int16_t *sum16, const int u,
+		     const struct k_units how, const int n)
 {
-	const int8_t *x = act->q + at * HK_ACT_BLOCK;
-	__m512i a = _mm512_set1_epi32(-how.bias * sum16[0]);
-	__m512i b = _mm512_set1_epi32(-how.bias * sum16[1]);
+	__m512i a[TILES], b[TILES];
 
-	a = dot16(a, t->group, x);
-	b = dot16(b, t->group + 4, x + 16);
-	if (how.unit == 32)
-		return _mm512_mullo_epi32(_mm512_add_epi32(a, b), sc[0]);
-	return _mm512_add_epi32(_mm512_mullo_epi32(a, sc[0]), _mm512_mullo_epi32(b, sc[1]));
+	HK_UNROLL
+	for (int i = 0; i < n; i++) {
+		a[i] = _mm512_set1_epi32(-how.bias * sum16[0]);
+		b[i] = _mm512_set1_epi32(-how.bias * sum16[1]);
+	}
+	dot32(a, b, t, x, n);
+	HK_UNROLL
+	for (int i = 0; i < n; i++) {
+		__m512i sum = _mm512_load_si512((*dot)[i]);
+
+		if (how.unit == 32) {
+			a[i] = _mm512_mullo_epi32(_mm512_add_epi32(a[i], b[i]), s[i].sc[u]);
+		} else {
+			a[i] = _mm512_mullo_epi32(a[i], s[i].sc[u]);
+			b[i] = _mm512_mullo_epi32(b[i], s[i].sc[u + 1]);
+			a[i] = _mm512_add_epi32(a[i], b[i]);
+		}
+		_mm512_store_si512((*dot)[i], _mm512_add_epi32(sum, a[i]));
+	}
 }
 
 /* What block @block of 32, whose first unit is @u, adds to all input rows. */
-HK_INLINE void k_add(const struct hk_matmul *m, k_dots dot, const struct k_scales *s,
-		     const struct turned *t, uint64_t block, int u, const struct k_units how)
+HK_INLINE void k_add(const struct hk_matmul *m, k_dots *dot, const struct k_scales s[],
+		     const struct turned t[], uint64_t block, const int u,
+		     const struct k_units how, const int n)
 {
-	const int16_t *sum16 = m->act.sum16 + block / HK_ACT_BLOCKS * m->rows * 16 +
+	/* Copied: as far as a compiler knows, a store to a sum might change it. */
+	const struct hk_act act = m->act;
+	const int16_t *sum16 = act.sum16 + block / HK_ACT_BLOCKS * act.rows * 16 +
 			       block % HK_ACT_BLOCKS * 2;
-	uint64_t at = block * m->rows;
+	const int8_t *x = act.q + block * act.rows * HK_ACT_BLOCK;
 
-	for (uint32_t r = 0; r < m->rows; r++, at++, sum16 += 16) {
-		__m512i sum = _mm512_load_si512(dot[r]);
-
-		sum = _mm512_add_epi32(sum, k_dot(t, s->sc + u, &m->act, at, sum16, how));
-		_mm512_store_si512(dot[r], sum);
-	}
+	for (uint32_t r = 0; r < act.rows; r++, x += HK_ACT_BLOCK, sum16 += 16)
+		k_dot(&dot[r], t, s, x, sum16, u, how, n);
 }
 
 /* Sums of the @n units' minima times sums of activations */
@@ -107,32 +120,34 @@ HK_INLINE __m512i minima(const __m512i mn[], const int16_t *sum, const int n)
 {
 	__m512i total = _mm512_setzero_si512();
 
-	for (int i = 0; i < n / 2; i++) {
-		int32_t two;
-
-		memcpy(&two, sum + 2 * i, sizeof(two));
-		total = _mm512_dpwssd_epi32(total, mn[i], _mm512_set1_epi32(two));
-	}
+	HK_UNROLL
+	for (int i = 0; i < n / 2; i++)
+		total = _mm512_dpwssd_epi32(total, mn[i], four(sum, i));
 	return total;
 }
 
 /* The block of 256 is complete: its integers are scaled, and the next begins. */
-HK_INLINE void k_finish(const struct hk_matmul *m, float acc[][ROWS], k_dots dot,
-			const struct k_scales *s, uint64_t block, const struct k_units how)
+HK_INLINE void k_finish(const struct hk_matmul *m, sums16 *acc, k_dots *dot,
+			const struct k_scales s[], uint64_t block, const struct k_units how,
+			const int n)
 {
-	const struct hk_act *act = &m->act;
-	uint64_t at = block * m->rows;
+	const struct hk_act act = m->act;
+	uint64_t at = block * act.rows;
 
-	for (uint32_t r = 0; r < m->rows; r++, at++) {
-		__m512 sum = _mm512_load_ps(acc[r]);
+	for (uint32_t r = 0; r < act.rows; r++, at++) {
+		const int16_t *sum = how.unit == 32 ? act.sum32 + 8 * at : act.sum16 + 16 * at;
 
-		sum = add_unit(sum, s->d, act->d[at], _mm512_load_si512(dot[r]));
-		if (how.min)
-			sum = add_unit(sum, s->minus, act->d[at], how.unit == 32 ?
-				       minima(s->mn, act->sum32 + 8 * at, 8) :
-				       minima(s->mn, act->sum16 + 16 * at, 16));
-		_mm512_store_ps(acc[r], sum);
-		_mm512_store_si512(dot[r], _mm512_setzero_si512());
+		HK_UNROLL
+		for (int i = 0; i < n; i++) {
+			__m512 v = _mm512_load_ps(acc[r][i]);
+
+			v = add_unit(v, s[i].d, act.d[at], _mm512_load_si512(dot[r][i]));
+			if (how.min)
+				v = add_unit(v, s[i].minus, act.d[at],
+					     minima(s[i].mn, sum, HK_ACT_SUPER / how.unit));
+			_mm512_store_ps(acc[r][i], v);
+			_mm512_store_si512(dot[r][i], _mm512_setzero_si512());
+		}
 	}
 }
 
@@ -175,51 +190,58 @@ HK_INLINE void high_nibbles(struct turned *t, const struct turned *raw)
 		t->group[g] = high_nibble(raw->group[g]);
 }
 
-/* Pairs of units share 32 bytes: the low nibbles, then the high ones. */
-HK_INLINE void q45_block(const struct hk_matmul *m, const struct rows16 *w, k_dots dot,
-			 struct k_scales *s, uint64_t b, const bool fifth,
-			 const struct k_units how)
+/* Unit @u of eight: pairs of units share 32 bytes, low nibbles and high ones. */
+HK_INLINE void q45_unit(struct turned *t, struct turned *raw, struct turned *high,
+			const struct rows16 *w, const int u, const bool fifth)
 {
-	struct turned raw, high, t;
-
-	load_q45_scales(s, w);
+	if (u % 2 == 0)
+		load_i8(raw, w, (fifth ? 48 : 16) + 16 * u, 0);
+	if (u % 2)
+		high_nibbles(t, raw);
+	else
+		low_nibbles(t, raw);
 	if (fifth)
-		load_i8(&high, w, 16, 0);
-	for (int u = 0; u < 8; u += 2) {
-		load_i8(&raw, w, (fifth ? 48 : 16) + 16 * u, 0);
-		low_nibbles(&t, &raw);
+		add_high_bits(t, high, 1);
+}
+
+HK_INLINE void q45_block(const struct hk_matmul *m, const struct rows16 w[], k_dots *dot,
+			 struct k_scales s[], uint64_t b, const bool fifth,
+			 const struct k_units how, const int n)
+{
+	struct turned raw[TILES], high[TILES], t[TILES];
+
+	for (int i = 0; i < n; i++) {
+		load_q45_scales(&s[i], &w[i]);
 		if (fifth)
-			add_high_bits(&t, &high, 1);
-		k_add(m, dot, s, &t, HK_ACT_BLOCKS * b + u, u, how);
-		high_nibbles(&t, &raw);
-		if (fifth)
-			add_high_bits(&t, &high, 1);
-		k_add(m, dot, s, &t, HK_ACT_BLOCKS * b + u + 1, u + 1, how);
+			load_i8(&high[i], &w[i], 16, 0);
+	}
+	HK_UNROLL
+	for (int u = 0; u < 8; u++) {
+		HK_UNROLL
+		for (int i = 0; i < n; i++)
+			q45_unit(&t[i], &raw[i], &high[i], &w[i], u, fifth);
+		k_add(m, dot, s, t, HK_ACT_BLOCKS * b + u, u, how, n);
 	}
 }
 
-/* Half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
-HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows16 *w, int n, k_dots dot,
-		       const struct k_scales *s, uint64_t b, const struct k_units how)
+/* A quarter of half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
+HK_INLINE void q6_quarter(struct turned *t, struct turned *high, const struct rows16 *w,
+			  const int half, const int j)
 {
 	const struct hk_q6_fields f = hk_q6_fields(w->packed);
-	struct turned low[2], high, t;
+	struct turned low;
 
-	load_i8(&low[0], w, f.low + n * 64, 0);
-	load_i8(&low[1], w, f.low + n * 64 + 32, 0);
-	load_i8(&high, w, f.high + n * 32, 0);
-	for (int j = 0; j < 4; j++) {
-		if (j < 2)
-			low_nibbles(&t, &low[j]);
-		else
-			high_nibbles(&t, &low[j - 2]);
-		add_high_bits(&t, &high, 2);
-		k_add(m, dot, s, &t, b + j, 8 * n + 2 * j, how);
-	}
+	if (!j)
+		load_i8(high, w, f.high + half * 32, 0);
+	load_i8(&low, w, f.low + half * 64 + j % 2 * 32, 0);
+	if (j < 2)
+		low_nibbles(t, &low);
+	else
+		high_nibbles(t, &low);
+	add_high_bits(t, high, 2);
 }
 
-HK_INLINE void q6_block(const struct hk_matmul *m, const struct rows16 *w, k_dots dot,
-			struct k_scales *s, uint64_t b, const struct k_units how)
+HK_INLINE void load_q6_scales(struct k_scales *s, const struct rows16 *w)
 {
 	const struct hk_q6_fields f = hk_q6_fields(w->packed);
 	__m512i group[4];
@@ -228,8 +250,22 @@ HK_INLINE void q6_block(const struct hk_matmul *m, const struct rows16 *w, k_dot
 	for (int u = 0; u < 16; u++)
 		s->sc[u] = signed_byte(group[u / 4], u % 4);
 	s->d = load_f16(w, f.d);
-	q6_half(m, w, 0, dot, s, HK_ACT_BLOCKS * b, how);
-	q6_half(m, w, 1, dot, s, HK_ACT_BLOCKS * b + 4, how);
+}
+
+HK_INLINE void q6_block(const struct hk_matmul *m, const struct rows16 w[], k_dots *dot,
+			struct k_scales s[], uint64_t b, const struct k_units how, const int n)
+{
+	struct turned high[TILES], t[TILES];
+
+	for (int i = 0; i < n; i++)
+		load_q6_scales(&s[i], &w[i]);
+	HK_UNROLL
+	for (int j = 0; j < 8; j++) {
+		HK_UNROLL
+		for (int i = 0; i < n; i++)
+			q6_quarter(&t[i], &high[i], &w[i], j / 4, j % 4);
+		k_add(m, dot, s, t, HK_ACT_BLOCKS * b + j, 2 * j, how, n);
+	}
 }
 
 /* A block of each row by plain code */
@@ -257,42 +293,59 @@ static void take_apart(struct hk_qblock row[ROWS], struct k_scales *s, unsigned 
 	}
 }
 
-HK_INLINE void panel_block(const struct hk_matmul *m, const struct rows16 *w, k_dots dot,
-			   struct k_scales *s, uint64_t b, const struct k_units how)
+/* Blocks that were taken apart: what is read of a row lies in @row. */
+static void point(struct rows16 *q, const struct hk_qblock row[ROWS])
 {
-	struct rows16 q = { .packed = false };
-	struct hk_qblock row[ROWS];
-	struct turned t;
-
-	take_apart(row, s, m->type, how, w);
+	q->packed = false;
 	for (int i = 0; i < ROWS; i++)
-		q.row[i] = (const uint8_t *)row[i].q;
+		q->row[i] = (const uint8_t *)row[i].q;
+}
+
+HK_INLINE void panel_block(const struct hk_matmul *m, const struct rows16 w[], k_dots *dot,
+			   struct k_scales s[], uint64_t b, const struct k_units how,
+			   const int n)
+{
+	struct hk_qblock row[TILES][ROWS];
+	struct rows16 q[TILES];
+	struct turned t[TILES];
+
+	for (int i = 0; i < n; i++) {
+		take_apart(row[i], &s[i], m->type, how, &w[i]);
+		point(&q[i], row[i]);
+	}
 	for (int j = 0; j < HK_ACT_BLOCKS; j++) {
-		load_i8(&t, &q, HK_ACT_BLOCK * j, how.bias ? 0x80 : 0);
-		k_add(m, dot, s, &t, HK_ACT_BLOCKS * b + j, HK_ACT_BLOCK * j / how.unit, how);
+		HK_UNROLL
+		for (int i = 0; i < n; i++)
+			load_i8(&t[i], &q[i], HK_ACT_BLOCK * j, how.bias ? 0x80 : 0);
+		k_add(m, dot, s, t, HK_ACT_BLOCKS * b + j, HK_ACT_BLOCK * j / how.unit, how, n);
 	}
 }
 
-HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 *w, float acc[][ROWS],
-		      const unsigned int type, const bool packed, const struct k_units how)
+HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 w[], const int n,
+		      sums16 *acc, const unsigned int type, const bool packed,
+		      const struct k_units how)
 {
 	const uint32_t bytes = hk_type(type)->bytes;
-	struct rows16 at = *w;
-	struct k_scales s;
-	k_dots dot;
+	k_dots dot[HK_MATMUL_ROWS];
+	struct rows16 at[TILES];
+	struct k_scales s[TILES];
 
-	at.packed = packed;
+	for (int i = 0; i < n; i++) {
+		at[i] = w[i];
+		at[i].packed = packed;
+	}
 	memset(dot, 0, m->rows * sizeof(dot[0]));
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
-		prefetch_next(m, w, b, bytes);
+		prefetch_next(m, w, b, bytes, n);
 		if (type == HEARTH_TYPE_Q4_K || type == HEARTH_TYPE_Q5_K)
-			q45_block(m, &at, dot, &s, b, type == HEARTH_TYPE_Q5_K, how);
+			q45_block(m, at, dot, s, b, type == HEARTH_TYPE_Q5_K, how, n);
 		else if (type == HEARTH_TYPE_Q6_K)
-			q6_block(m, &at, dot, &s, b, how);
+			q6_block(m, at, dot, s, b, how, n);
 		else
-			panel_block(m, &at, dot, &s, b, how);
-		k_finish(m, acc, dot, &s, b, how);
-		next_block(&at, bytes);
+			panel_block(m, at, dot, s, b, how, n);
+		k_finish(m, acc, dot, s, b, how, n);
+		for (int i = 0; i < n; i++)
+			next_block(&at[i], bytes);
 	}
 }
 
