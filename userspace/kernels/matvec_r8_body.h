@@ -18,9 +18,10 @@
 #include "kernels/matvec_avx2.h"
 
 /*
- * Loads and prefetches stay in the order in which they are written: each line is fetched
- * with a step of its own, for a few prefetches at once keep loads waiting, and what has
- * been loaded is not kept in memory for later.
+ * For Q5_K and Q6_K, whose fields lie apart; a core fetches by itself what is read in its
+ * order. Loads and prefetches stay in the order in which they are written: each line is
+ * fetched with a step of its own, for a few prefetches at once keep loads waiting, and what
+ * has been loaded is not kept in memory for later.
  */
 HK_INLINE void fetch(const uint8_t *p)
 {
@@ -89,10 +90,6 @@ HK_INLINE __m256 row_32(const struct hk_matmul *m, const struct rows8 *w, const 
 				      _mm256_broadcast_ss((const float *)(act_d + k)));
 		total = _mm256_broadcast_ss((const float *)(act_total + k));
 		dot = next;
-		/* Bytes are read as fast as they come in their order, and a core sees that. */
-		HK_UNROLL
-		for (int at = 0; q4 && at < bytes; at += 64)
-			fetch(p + at);
 		__asm__("" : "+r"(k));
 	}
 	return _mm256_fmadd_ps(scale, unbias(dot, total, bias), acc);
@@ -132,8 +129,6 @@ HK_INLINE void two_units(__m256i to[2], const uint8_t *column, const int8_t *x, 
 
 		add_products(&to[0], low_nibble(v), four(x, i), !i);
 		add_products(&to[1], high_nibble(v), four(x + HK_ACT_BLOCK, i), !i);
-		if (i % 2)
-			fetch(w + 32 * i - 32);
 	}
 }
 
@@ -145,8 +140,6 @@ HK_INLINE __m256i dot_q4(const uint8_t *column, const int8_t *x, const __m256i s
 	for (int u = 0; u < 8; u += 2) {
 		two_units(unit, column, x, u);
 		sum = add_units(sum, unit, sc, u, 2);
-		if (u < 4)
-			fetch(column + 32 * u);
 	}
 	return sum;
 }
