@@ -8,8 +8,8 @@
 #ifndef HEARTH_KERNELS_K_AVX2_H
 #define HEARTH_KERNELS_K_AVX2_H
 
-#include "kernels/k_scales.h"
 #include "kernels/matmul_avx2.h"
+#include "kernels/r8.h"
 
 /* A block's scales: lane i is row i. */
 struct k_scales {
@@ -53,7 +53,7 @@ HK_INLINE void spread_f16(__m256 *low, __m256 *high, __m256i both)
 
 /*
  * Q4_K's and Q5_K's: two f16, then eight scales and eight minima of 6 bits in
- * three words, by the steps of hk_spread_k_scales(). Of each row @to gets two
+ * three words, by the steps of hk_k_scales(). Of each row @to gets two
  * words of scales and two of minima, a byte each.
  */
 HK_INLINE void load_q45_bytes(__m256i to[4], __m256 *d, __m256 *minus, const struct rows8 *w)

@@ -2,24 +2,28 @@
 /*
  * The types with blocks of 32, and the tiles of all block types.
  */
-#include "kernels/decode.h"
 #include "kernels/matvec_avx2.h"
 
 #define PAGE		4096
 #define WARM_PAGES	64
 
-HK_INLINE void look_up(struct turned *t, const int8_t *table)
+/* The values of @table, @add larger. */
+HK_INLINE void look_up(struct turned *t, const int8_t *table, const int add)
 {
 	__m256i values = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+
+	values = _mm256_add_epi8(values, _mm256_set1_epi8((char)add));
 
 	HK_UNROLL
 	for (int g = 0; g < 8; g++)
 		t->group[g] = _mm256_shuffle_epi8(values, t->group[g]);
 }
 
-/* Bit i of each row's 32 goes above the four bits of element i. */
-HK_INLINE void add_fifth_bit(struct turned *t, __m256i bits)
+/* Bit i of the 32 of each row at @at goes above the four bits of element i. */
+HK_INLINE void add_fifth_bit(struct turned *t, const struct rows8 *w, uint64_t at)
 {
+	const __m256i bits = load_u32(w, at);
+
 	HK_UNROLL
 	for (int g = 0; g < 8; g++) {
 		/* The byte that holds the bits of the group, four times. */
@@ -34,41 +38,11 @@ HK_INLINE void add_fifth_bit(struct turned *t, __m256i bits)
 	}
 }
 
-/* A block of 32 of each row, from w->p on, with unsigned weights @by lower. */
-HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows8 *w,
-		       const unsigned int type, const int by)
-{
-	const bool min = type == HEARTH_TYPE_Q4_1 || type == HEARTH_TYPE_Q5_1;
-	const int at = min ? 4 : 2;
-
-	if (type == HEARTH_TYPE_MXFP4) {
-		s->d = load_e8m0(w);
-		turn_nibbles(t, w, 1);
-		look_up(t, hk_fp4_values);
-		return;
-	}
-	s->d = load_f16(w, 0);
-	if (min)
-		s->m = load_f16(w, 2);
-	switch (type) {
-	case HEARTH_TYPE_Q8_0:
-		turn_bytes(t, w, at);
-		return;
-	case HEARTH_TYPE_Q5_0:
-	case HEARTH_TYPE_Q5_1:
-		turn_nibbles(t, w, at + 4);
-		add_fifth_bit(t, load_u32(w, at));
-		lower(t, by);
-		return;
-	}
-	turn_nibbles(t, w, at);
-	lower(t, by);
-	if (type == HEARTH_TYPE_IQ4_NL)
-		look_up(t, hk_iq4_values);
-}
+#define rows_n rows8
+#include "kernels/matmul_load_32.h"
 
 HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc,
-		       const unsigned int type, const int bytes, const int by,
+		       const unsigned int type, const int bytes, const int add,
 		       const struct units how, const bool packed)
 {
 	struct rows8 at = { w->p, w->stride, packed };
@@ -77,7 +51,7 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 
 
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
 		prefetch_next(w, b, bytes);
-		load_32(&t, &s, &at, type, by);
+		load_32(&t, &s, &at, type, add);
 		next_block(&at, bytes);
 		add_rows(m, acc, &s, &t, b, how);
 	}
@@ -85,14 +59,14 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows8 *w, __m256 
 
 #define UNITS(min, bias, small)	((struct units){ min, bias, small })
 
-ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true), false)
+ROWS8(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, -8, UNITS(false, 0, true), false)
 ROWS8(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, UNITS(true, 0, true), false)
-ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 16, UNITS(false, 0, true), false)
-ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 16, UNITS(true, -16, true), false)
+ROWS8(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, -16, UNITS(false, 0, true), false)
+ROWS8(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, -16, UNITS(true, -16, true), false)
 ROWS8(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 0, UNITS(false, 0, false), false)
 ROWS8(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 0, UNITS(false, 0, false), false)
 ROWS8(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 0, UNITS(false, 0, true), false)
-ROWS8(q4_0_r8, rows_32, HEARTH_TYPE_Q4_0, 18, 8, UNITS(false, 0, true), true)
+ROWS8(q4_0_r8, rows_32, HEARTH_TYPE_Q4_0, 18, -8, UNITS(false, 0, true), true)
 ROWS8(q8_0_r8, rows_32, HEARTH_TYPE_Q8_0, 34, 0, UNITS(false, 0, false), true)
 
 static hk_rows8_fn choose(unsigned int type)

@@ -375,11 +375,11 @@ static void name(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	
 	body(m, w, acc, ##__VA_ARGS__);						\
 }
 
-/* @by less in each element. */
-HK_INLINE void lower(struct turned *t, const int by)
+/* @add more in each element. */
+HK_INLINE void raise(struct turned *t, const int add)
 {
-	for (int g = 0; g < 8 && by; g++)
-		t->group[g] = _mm256_sub_epi8(t->group[g], _mm256_set1_epi8((char)by));
+	for (int g = 0; g < 8 && add; g++)
+		t->group[g] = _mm256_add_epi8(t->group[g], _mm256_set1_epi8((char)add));
 }
 
 /* For types with blocks of 256. */

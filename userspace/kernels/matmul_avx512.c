@@ -3,7 +3,6 @@
  * MATMUL of block types with AVX-512 VNNI, sixteen output rows at a time: a
  * lane is a row of weights.
  */
-#include "kernels/decode.h"
 #include "kernels/matmul_avx512.h"
 
 /* 16 bytes of each row: elements 0..15 in the low nibbles, 16..31 in the high. */
@@ -19,11 +18,11 @@ HK_INLINE void turn_nibbles(struct turned *t, const struct rows16 *w, uint64_t a
 	}
 }
 
-/* The values of @table, by @bias larger. */
-HK_INLINE void look_up(struct turned *t, const int8_t *table, const int bias)
+/* The values of @table, @add larger. */
+HK_INLINE void look_up(struct turned *t, const int8_t *table, const int add)
 {
 	__m512i values = _mm512_add_epi8(_mm512_broadcast_i32x4(
-		_mm_loadu_si128((const __m128i *)table)), _mm512_set1_epi8((char)bias));
+		_mm_loadu_si128((const __m128i *)table)), _mm512_set1_epi8((char)add));
 
 	for (int g = 0; g < 8; g++)
 		t->group[g] = _mm512_shuffle_epi8(values, t->group[g]);
@@ -66,40 +65,12 @@ HK_INLINE __m512 load_e8m0(const struct rows16 *w)
 		_mm512_set1_epi32(0x00200000), e));
 }
 
-/* A block of 32 of each row; the weights in registers are @bias too large. */
-HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows16 *w,
-		       const unsigned int type, const int bias)
-{
-	const bool min = type == HEARTH_TYPE_Q4_1 || type == HEARTH_TYPE_Q5_1;
-	const int at = min ? 4 : 2;
-
-	if (type == HEARTH_TYPE_MXFP4) {
-		s->d = load_e8m0(w);
-		turn_nibbles(t, w, 1);
-		look_up(t, hk_fp4_values, bias);
-		return;
-	}
-	s->d = load_f16(w, 0);
-	if (min)
-		s->m = load_f16(w, 2);
-	switch (type) {
-	case HEARTH_TYPE_Q8_0:
-		load_i8(t, w, at, 0x80);
-		return;
-	case HEARTH_TYPE_Q5_0:
-	case HEARTH_TYPE_Q5_1:
-		turn_nibbles(t, w, at + 4);
-		add_fifth_bit(t, w, at);
-		return;
-	}
-	turn_nibbles(t, w, at);
-	if (type == HEARTH_TYPE_IQ4_NL)
-		look_up(t, hk_iq4_values, bias);
-}
+#define rows_n rows16
+#include "kernels/matmul_load_32.h"
 
 HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 w[], const int n,
-		       sums16 *acc, const unsigned int type, const int bytes, const int bias,
-		       const bool min, const bool packed)
+		       sums16 *acc, const unsigned int type, const int bytes, const int add,
+		       const int bias, const bool min, const bool packed)
 {
 	struct rows16 at[TILES];
 	struct scales s[TILES];
@@ -113,22 +84,22 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 w[], const
 		prefetch_next(m, w, b, bytes, n);
 		HK_UNROLL
 		for (int i = 0; i < n; i++) {
-			load_32(&t[i], &s[i], &at[i], type, bias);
+			load_32(&t[i], &s[i], &at[i], type, add);
 			next_block(&at[i], bytes);
 		}
 		add_rows(m, acc, s, t, b, min, bias, n);
 	}
 }
 
-ROWS16(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 8, false, false)
-ROWS16(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, true, false)
-ROWS16(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 16, false, false)
-ROWS16(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 0, true, false)
-ROWS16(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 128, false, false)
-ROWS16(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 128, false, false)
-ROWS16(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 12, false, false)
-ROWS16(q4_0_r8, rows_32, HEARTH_TYPE_Q4_0, 18, 8, false, true)
-ROWS16(q8_0_r8, rows_32, HEARTH_TYPE_Q8_0, 34, 128, false, true)
+ROWS16(q4_0, rows_32, HEARTH_TYPE_Q4_0, 18, 0, 8, false, false)
+ROWS16(q4_1, rows_32, HEARTH_TYPE_Q4_1, 20, 0, 0, true, false)
+ROWS16(q5_0, rows_32, HEARTH_TYPE_Q5_0, 22, 0, 16, false, false)
+ROWS16(q5_1, rows_32, HEARTH_TYPE_Q5_1, 24, 0, 0, true, false)
+ROWS16(q8_0, rows_32, HEARTH_TYPE_Q8_0, 34, 128, 128, false, false)
+ROWS16(iq4_nl, rows_32, HEARTH_TYPE_IQ4_NL, 18, 128, 128, false, false)
+ROWS16(mxfp4, rows_32, HEARTH_TYPE_MXFP4, 17, 12, 12, false, false)
+ROWS16(q4_0_r8, rows_32, HEARTH_TYPE_Q4_0, 18, 0, 8, false, true)
+ROWS16(q8_0_r8, rows_32, HEARTH_TYPE_Q8_0, 34, 128, 128, false, true)
 
 static hk_rows16_fn choose(unsigned int type)
 {

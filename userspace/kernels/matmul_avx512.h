@@ -12,6 +12,7 @@
 
 #include "kernels/f16.h"
 #include "kernels/matmul_isa.h"
+#include "kernels/unroll.h"
 
 #define ROWS	16
 
@@ -19,7 +20,6 @@
 #define TILES	2
 
 #define HK_INLINE static inline __attribute__((always_inline))
-#define HK_UNROLL _Pragma("GCC unroll 16")
 
 /* Of an input row a sum for each output of the tiles. */
 typedef float sums16[TILES][ROWS] __attribute__((aligned(64)));
@@ -161,14 +161,18 @@ HK_INLINE __m512 load_f16(const struct rows16 *w, uint64_t at)
 	return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)d));
 }
 
-/* 32 bytes of each row from @at on, with @flip on each. */
-HK_INLINE void load_i8(struct turned *t, const struct rows16 *w, uint64_t at,
-		       const uint8_t flip)
+/* 32 bytes of each row. */
+HK_INLINE void turn_bytes(struct turned *t, const struct rows16 *w, uint64_t at)
 {
 	turn(w, at, t->group);
 	turn(w, at + 16, t->group + 4);
-	for (int g = 0; g < 8 && flip; g++)
-		t->group[g] = _mm512_xor_si512(t->group[g], _mm512_set1_epi8((char)flip));
+}
+
+/* @add more in each element. */
+HK_INLINE void raise(struct turned *t, const int add)
+{
+	for (int g = 0; g < 8 && add; g++)
+		t->group[g] = _mm512_add_epi8(t->group[g], _mm512_set1_epi8((char)add));
 }
 
 /* What a block of 32, turned in @t, adds to the sums of input row @at. */

@@ -8,8 +8,8 @@
  * block at hand.
  */
 #include "kernels/decode.h"
-#include "kernels/k_scales.h"
 #include "kernels/matmul_avx512.h"
+#include "kernels/r8.h"
 
 /* A block's scales: lane i is row i. */
 struct k_scales {
@@ -47,7 +47,7 @@ HK_INLINE __m512i pair(__m512i low, __m512i high)
 	return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
 }
 
-/* Of Q4_K and Q5_K, by the steps of hk_spread_k_scales(). */
+/* Of Q4_K and Q5_K, by the steps of hk_k_scales(). */
 HK_INLINE void load_q45_scales(struct k_scales *s, const struct rows16 *w)
 {
 	const __m512i six = _mm512_set1_epi8(0x3f), four = _mm512_set1_epi8(0x0f);
@@ -195,7 +195,7 @@ HK_INLINE void q45_unit(struct turned *t, struct turned *raw, struct turned *hig
 			const struct rows16 *w, const int u, const bool fifth)
 {
 	if (u % 2 == 0)
-		load_i8(raw, w, (fifth ? 48 : 16) + 16 * u, 0);
+		turn_bytes(raw, w, (fifth ? 48 : 16) + 16 * u);
 	if (u % 2)
 		high_nibbles(t, raw);
 	else
@@ -213,7 +213,7 @@ HK_INLINE void q45_block(const struct hk_matmul *m, const struct rows16 w[], k_d
 	for (int i = 0; i < n; i++) {
 		load_q45_scales(&s[i], &w[i]);
 		if (fifth)
-			load_i8(&high[i], &w[i], 16, 0);
+			turn_bytes(&high[i], &w[i], 16);
 	}
 	HK_UNROLL
 	for (int u = 0; u < 8; u++) {
@@ -232,8 +232,8 @@ HK_INLINE void q6_quarter(struct turned *t, struct turned *high, const struct ro
 	struct turned low;
 
 	if (!j)
-		load_i8(high, w, f.high + half * 32, 0);
-	load_i8(&low, w, f.low + half * 64 + j % 2 * 32, 0);
+		turn_bytes(high, w, f.high + half * 32);
+	turn_bytes(&low, w, f.low + half * 64 + j % 2 * 32);
 	if (j < 2)
 		low_nibbles(t, &low);
 	else
@@ -315,8 +315,10 @@ HK_INLINE void panel_block(const struct hk_matmul *m, const struct rows16 w[], k
 	}
 	for (int j = 0; j < HK_ACT_BLOCKS; j++) {
 		HK_UNROLL
-		for (int i = 0; i < n; i++)
-			load_i8(&t[i], &q[i], HK_ACT_BLOCK * j, how.bias ? 0x80 : 0);
+		for (int i = 0; i < n; i++) {
+			turn_bytes(&t[i], &q[i], HK_ACT_BLOCK * j);
+			raise(&t[i], how.bias);
+		}
 		k_add(m, dot, s, t, HK_ACT_BLOCKS * b + j, HK_ACT_BLOCK * j / how.unit, how, n);
 	}
 }
@@ -351,7 +353,7 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 w[], const 
 
 #define UNITS(unit, min, bias)	((struct k_units){ unit, min, bias })
 
-/* By plain code signed bytes come: the sign's bit turned over is 128 more. */
+/* By plain code signed bytes come. */
 ROWS16(q2_k, k_rows, HEARTH_TYPE_Q2_K, false, UNITS(16, true, 0))
 ROWS16(q3_k, k_rows, HEARTH_TYPE_Q3_K, false, UNITS(16, false, 128))
 ROWS16(q4_k, k_rows, HEARTH_TYPE_Q4_K, false, UNITS(32, true, 0))

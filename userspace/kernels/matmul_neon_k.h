@@ -41,7 +41,7 @@ HK_INLINE void load_d_min(struct k_scales *s, const uint8_t *const w[ROWS], cons
 		s->minus[g] = vnegq_f32(s->minus[g]);
 }
 
-/* hk_spread_k_scales() for four rows: a row in each lane */
+/* hk_k_scales() for four rows: a row in each lane */
 HK_INLINE void spread_k_scales(const uint32x4_t in[3], uint32x4_t to[4])
 {
 	const uint32x4_t low6 = vdupq_n_u32(0x3f3f3f3f), low4 = vdupq_n_u32(0x0f0f0f0f);

@@ -6,6 +6,7 @@
 #ifndef HEARTH_KERNELS_R8_H
 #define HEARTH_KERNELS_R8_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Rows of a group; bytes of a block at most. */
@@ -36,5 +37,16 @@ const struct hk_r8_field *hk_r8_fields(unsigned int type);
  */
 void hk_r8_unpack(unsigned int type, const uint8_t *column, unsigned int row, uint8_t *block);
 void hk_r8_pack(unsigned int type, uint8_t *column, unsigned int row, const uint8_t *block);
+
+/* Where Q6_K's fields are: in rows of eight their order is another. */
+struct hk_q6_fields {
+	int d, scales, low, high;
+};
+
+static inline struct hk_q6_fields hk_q6_fields(const bool packed)
+{
+	return packed ? (struct hk_q6_fields){ 0, 2, 18, 146 } :
+			(struct hk_q6_fields){ 208, 192, 0, 128 };
+}
 
 #endif /* HEARTH_KERNELS_R8_H */
