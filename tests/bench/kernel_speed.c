@@ -3,12 +3,13 @@
  * Speed of MATMUL for each type of weights, beside what the machine can do.
  *
  * usage: kernel_speed [-t THREADS] [-r ROWS] [-m MIB] [-i IN_N] [-o OUT_N] [-n REPEATS]
- *                     [-j] [TYPE...]
+ *                     [-l] [-j] [TYPE...]
  *
  * A row of input at a time (decode) reads MIB of weights, by default more than
  * caches hold: what counts is GB/s. If OUT_N is given and a matrix is smaller than
  * that, as many as it takes come in turn. With more rows (prefill) it is GOPS, where
- * a multiplication and an addition are two. -j prints JSON lines.
+ * a multiplication and an addition are two. Weights lie in small pages, as those of a
+ * file do on most file systems; with -l in large ones. -j prints JSON lines.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -34,7 +35,7 @@ struct arena {
 
 struct options {
 	unsigned int threads, rows, mib, in_n, out_n, repeats;
-	bool json;
+	bool large_pages, json;
 };
 
 static const unsigned int types[] = {
@@ -247,8 +248,7 @@ static int one_type(const struct options *o, const struct machine *l, struct hk_
 		fprintf(stderr, "kernel_speed: %s: no memory\n", hk_type_name(type));
 		return -1;
 	}
-	/* As the weights of a file are. */
-	madvise(a.p, a.bytes, MADV_NOHUGEPAGE);
+	madvise(a.p, a.bytes, o->large_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 	for (unsigned int i = 0; i < n; i++)
 		fill(a.p + i * bytes, out_n * row, type);
 	for (uint64_t i = 0; i < (uint64_t)o->rows * o->in_n; i++)
@@ -269,7 +269,7 @@ static int parse(int argc, char **argv, struct options *o)
 
 	*o = (struct options){ .threads = 1, .rows = 1, .mib = 256, .in_n = 4096,
 			       .repeats = 5 };
-	while ((opt = getopt(argc, argv, "t:r:m:i:o:n:j")) != -1) {
+	while ((opt = getopt(argc, argv, "t:r:m:i:o:n:lj")) != -1) {
 		unsigned int v = optarg ? (unsigned int)strtoul(optarg, NULL, 10) : 1;
 
 		if (opt == '?' || !v)
@@ -292,6 +292,9 @@ static int parse(int argc, char **argv, struct options *o)
 			break;
 		case 'n':
 			o->repeats = v;
+			break;
+		case 'l':
+			o->large_pages = true;
 			break;
 		default:
 			o->json = true;
@@ -357,7 +360,7 @@ int main(int argc, char **argv)
 
 	if (parse(argc, argv, &o)) {
 		fprintf(stderr, "usage: kernel_speed [-t THREADS] [-r ROWS] [-m MIB] [-i IN_N] "
-			"[-o OUT_N] [-n REPEATS] [-j] [TYPE...]\n");
+			"[-o OUT_N] [-n REPEATS] [-l] [-j] [TYPE...]\n");
 		return 2;
 	}
 	if (check_types(argv + optind))
