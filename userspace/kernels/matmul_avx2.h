@@ -278,12 +278,12 @@ HK_INLINE __m256i dot_small(const struct prepared *p, const uint8_t *x)
 /* So many input rows share what is loaded of the weights: two loads fit a cycle. */
 #define LARGE_ROWS	8
 
-HK_INLINE void dot_large(const struct prepared *p, const int8_t *x, __m256i *sum, const int n)
+/* Products with @n input rows, times int16 @scale that is there twice; so is @start. */
+HK_INLINE void dot_large(const struct prepared *p, const int8_t *x, __m256i scale,
+			 __m256i *sum, const int n)
 {
-	__m256i one = _mm256_set1_epi16(1);
-
 	/* In a register; but the weights are not, for those are needed for the sums. */
-	__asm__("" : "+x"(one));
+	__asm__("" : "+x"(scale));
 	if (n > 1)
 		__asm__("" : "+r"(p));
 	HK_UNROLL
@@ -296,7 +296,7 @@ HK_INLINE void dot_large(const struct prepared *p, const int8_t *x, __m256i *sum
 			__m256i at = _mm256_xor_si256(four(x + r * HK_ACT_BLOCK, g), p->mask[g]);
 
 			sum[r] = _mm256_add_epi32(sum[r], _mm256_madd_epi16(
-				_mm256_maddubs_epi16(p->w[g], at), one));
+				_mm256_maddubs_epi16(p->w[g], at), scale));
 			IN_ORDER(sum[r]);
 		}
 	}
@@ -334,7 +334,7 @@ HK_INLINE void add_large(__m256 *acc, const struct scales *s, const struct prepa
 {
 	__m256i dot[LARGE_ROWS];
 
-	dot_large(p, act->q + at * HK_ACT_BLOCK, dot, n);
+	dot_large(p, act->q + at * HK_ACT_BLOCK, _mm256_set1_epi16(1), dot, n);
 	HK_UNROLL
 	for (int r = 0; r < n; r++)
 		acc[r] = add_block(acc[r], s, dot[r], act, at + r, how);

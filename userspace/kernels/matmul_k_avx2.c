@@ -94,14 +94,7 @@ HK_INLINE __m256i k_dot(const struct k_prepared *k, const struct hk_act *act, ui
 		b = k_pairs_signed(&k->p, u, 1);
 		break;
 	default:
-		a = k->p.start[0];
-		HK_UNROLL
-		for (int g = 0; g < 8; g++) {
-			b = _mm256_maddubs_epi16(k->p.w[g],
-						 _mm256_xor_si256(four(x, g), k->p.mask[g]));
-			a = _mm256_add_epi32(a, _mm256_madd_epi16(b, k->sc[0]));
-			IN_ORDER(a);
-		}
+		dot_large(&k->p, x, k->sc[0], &a, 1);
 		return a;
 	}
 	return _mm256_add_epi32(_mm256_madd_epi16(a, k->sc[0]), _mm256_madd_epi16(b, k->sc[1]));
