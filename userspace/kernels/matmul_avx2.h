@@ -376,7 +376,7 @@ static void name(const struct hk_matmul *m, const struct rows8 *w, __m256 *acc)	
 }
 
 /* @add more in each element. */
-HK_INLINE void raise(struct turned *t, const int add)
+HK_INLINE void raise_all(struct turned *t, const int add)
 {
 	for (int g = 0; g < 8 && add; g++)
 		t->group[g] = _mm256_add_epi8(t->group[g], _mm256_set1_epi8((char)add));

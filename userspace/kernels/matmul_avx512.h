@@ -169,7 +169,7 @@ HK_INLINE void turn_bytes(struct turned *t, const struct rows16 *w, uint64_t at)
 }
 
 /* @add more in each element. */
-HK_INLINE void raise(struct turned *t, const int add)
+HK_INLINE void raise_all(struct turned *t, const int add)
 {
 	for (int g = 0; g < 8 && add; g++)
 		t->group[g] = _mm512_add_epi8(t->group[g], _mm512_set1_epi8((char)add));

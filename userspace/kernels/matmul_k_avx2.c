@@ -207,7 +207,7 @@ HK_INLINE void q6_half(const struct hk_matmul *m, const struct rows8 *w, int n, 
 			v = j < 2 ? low_nibble(v) : high_nibble(v);
 			t.group[g] = _mm256_or_si256(v, high_bits(high.group[g], 2 * j, 2));
 		}
-		raise(&t, -32);
+		raise_all(&t, -32);
 		k_add(m, dot, s, &t, b + j, 8 * n + 2 * j, q6_units);
 	}
 }

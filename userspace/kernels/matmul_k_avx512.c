@@ -317,7 +317,7 @@ HK_INLINE void panel_block(const struct hk_matmul *m, const struct rows16 w[], k
 		HK_UNROLL
 		for (int i = 0; i < n; i++) {
 			turn_bytes(&t[i], &q[i], HK_ACT_BLOCK * j);
-			raise(&t[i], how.bias);
+			raise_all(&t[i], how.bias);
 		}
 		k_add(m, dot, s, t, HK_ACT_BLOCKS * b + j, HK_ACT_BLOCK * j / how.unit, how, n);
 	}

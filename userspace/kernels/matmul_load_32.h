@@ -2,7 +2,7 @@
 /*
  * A block of 32 of each row of a tile, turned, for one level. The file that includes this
  * has struct turned and struct scales, struct rows_n for the rows of a tile, and the steps
- * over them: turn_bytes() and turn_nibbles(), add_fifth_bit(), look_up(), raise(),
+ * over them: turn_bytes() and turn_nibbles(), add_fifth_bit(), look_up(), raise_all(),
  * load_f16(), load_e8m0().
  */
 #include "kernels/decode.h"
@@ -39,5 +39,5 @@ HK_INLINE void load_32(struct turned *t, struct scales *s, const struct rows_n *
 	default:
 		turn_nibbles(t, w, at);
 	}
-	raise(t, add);
+	raise_all(t, add);
 }
