@@ -76,10 +76,7 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 w[], const
 	struct scales s[TILES];
 	struct turned t[TILES];
 
-	for (int i = 0; i < n; i++) {
-		at[i] = w[i];
-		at[i].packed = packed;
-	}
+	begin_rows(at, w, n, packed);
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
 		prefetch_next(m, w, b, bytes, n);
 		HK_UNROLL
@@ -175,12 +172,15 @@ static void rows16(const struct hk_matmul *m, uint32_t first, uint32_t last)
 	}
 }
 
+/* A row of weights that is used once is not worth turning. */
 void hk_matmul_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
-	if (!hk_type(m->type)->unit)
-		hk_matmul_dense_avx2(m, first, last);
-	else if (m->rows == 1)
-		hk_matvec_avx512(m, first, last);
-	else
+	const struct hk_type *type = hk_type(m->type);
+
+	if (type->unit && m->rows > 1)
 		rows16(m, first, last);
+	else if (type->r8)
+		hk_matmul_r8_avx512(m, first, last);
+	else
+		hk_matmul_avx2(m, first, last);
 }

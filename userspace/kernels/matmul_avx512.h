@@ -43,6 +43,16 @@ struct rows16 {
 	bool packed;
 };
 
+/* Copies @w to move over blocks: from here on it is constant whether rows are @packed. */
+HK_INLINE void begin_rows(struct rows16 at[], const struct rows16 w[], const int n,
+			  const bool packed)
+{
+	for (int i = 0; i < n; i++) {
+		at[i] = w[i];
+		at[i].packed = packed;
+	}
+}
+
 /* To the next block of @bytes. */
 HK_INLINE void next_block(struct rows16 *w, const int bytes)
 {

@@ -7,8 +7,8 @@
 void hk_matmul_dense_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_avx2(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last);
-/* Block types, one row of input. */
-void hk_matvec_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last);
+/* Weights in rows of eight, one row of input. */
+void hk_matmul_r8_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last);
 
 void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t last);
 void hk_matmul_dotprod(const struct hk_matmul *m, uint32_t first, uint32_t last);

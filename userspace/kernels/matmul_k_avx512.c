@@ -194,12 +194,12 @@ HK_INLINE void high_nibbles(struct turned *t, const struct turned *raw)
 HK_INLINE void q45_unit(struct turned *t, struct turned *raw, struct turned *high,
 			const struct rows16 *w, const int u, const bool fifth)
 {
-	if (u % 2 == 0)
-		turn_bytes(raw, w, (fifth ? 48 : 16) + 16 * u);
-	if (u % 2)
+	if (u % 2) {
 		high_nibbles(t, raw);
-	else
+	} else {
+		turn_bytes(raw, w, (fifth ? 48 : 16) + 16 * u);
 		low_nibbles(t, raw);
+	}
 	if (fifth)
 		add_high_bits(t, high, 1);
 }
@@ -224,20 +224,20 @@ HK_INLINE void q45_block(const struct hk_matmul *m, const struct rows16 w[], k_d
 	}
 }
 
-/* A quarter of half a block: 64 bytes of nibbles, 32 bytes of pairs of bits above them. */
-HK_INLINE void q6_quarter(struct turned *t, struct turned *high, const struct rows16 *w,
-			  const int half, const int j)
+/* Quarter @j of half a block, which has 64 bytes of nibbles and 32 of pairs of bits above. */
+HK_INLINE void q6_quarter(struct turned *t, struct turned low[2], struct turned *high,
+			  const struct rows16 *w, const int half, const int j)
 {
 	const struct hk_q6_fields f = hk_q6_fields(w->packed);
-	struct turned low;
 
 	if (!j)
 		turn_bytes(high, w, f.high + half * 32);
-	turn_bytes(&low, w, f.low + half * 64 + j % 2 * 32);
-	if (j < 2)
-		low_nibbles(t, &low);
-	else
-		high_nibbles(t, &low);
+	if (j < 2) {
+		turn_bytes(&low[j], w, f.low + half * 64 + j * 32);
+		low_nibbles(t, &low[j]);
+	} else {
+		high_nibbles(t, &low[j - 2]);
+	}
 	add_high_bits(t, high, 2);
 }
 
@@ -255,7 +255,7 @@ HK_INLINE void load_q6_scales(struct k_scales *s, const struct rows16 *w)
 HK_INLINE void q6_block(const struct hk_matmul *m, const struct rows16 w[], k_dots *dot,
 			struct k_scales s[], uint64_t b, const struct k_units how, const int n)
 {
-	struct turned high[TILES], t[TILES];
+	struct turned low[TILES][2], high[TILES], t[TILES];
 
 	for (int i = 0; i < n; i++)
 		load_q6_scales(&s[i], &w[i]);
@@ -263,7 +263,7 @@ HK_INLINE void q6_block(const struct hk_matmul *m, const struct rows16 w[], k_do
 	for (int j = 0; j < 8; j++) {
 		HK_UNROLL
 		for (int i = 0; i < n; i++)
-			q6_quarter(&t[i], &high[i], &w[i], j / 4, j % 4);
+			q6_quarter(&t[i], low[i], &high[i], &w[i], j / 4, j % 4);
 		k_add(m, dot, s, t, HK_ACT_BLOCKS * b + j, 2 * j, how, n);
 	}
 }
@@ -332,10 +332,7 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 w[], const 
 	struct rows16 at[TILES];
 	struct k_scales s[TILES];
 
-	for (int i = 0; i < n; i++) {
-		at[i] = w[i];
-		at[i].packed = packed;
-	}
+	begin_rows(at, w, n, packed);
 	memset(dot, 0, m->rows * sizeof(dot[0]));
 	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
 		prefetch_next(m, w, b, bytes, n);

@@ -44,8 +44,7 @@ HK_INLINE __m256i add_signed(__m256i sum, __m256i w, __m256i x)
 #define matvec_r8	hk_matvec_r8_avx512
 #include "kernels/matvec_r8_body.h"
 
-void hk_matvec_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last)
+void hk_matmul_r8_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last)
 {
-	hk_matmul_rows8(m, first, last, hk_type(m->type)->r8 ? hk_matvec_r8_avx512(m->type) :
-							       hk_matvec_avx2(m->type));
+	hk_matmul_rows8(m, first, last, hk_matvec_r8_avx512(m->type));
 }
