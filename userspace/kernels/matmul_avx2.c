@@ -5,7 +5,7 @@
 #include "kernels/matvec_avx2.h"
 
 #define PAGE		4096
-#define WARM_PAGES	64
+#define WARM_PAGES	16
 
 /* The values of @table, @add larger. */
 HK_INLINE void look_up(struct turned *t, const int8_t *table, const int add)
