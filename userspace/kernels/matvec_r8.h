@@ -16,11 +16,6 @@ typedef __m256i r8_dot_32(const uint8_t *w, const int8_t *x);
 /* The same of a block of 256; @sc has a byte for each unit's scale. */
 typedef __m256i r8_dot_256(const uint8_t *column, const int8_t *x, const __m256i sc[2]);
 
-HK_INLINE __m256 load_halves(const uint8_t *p)
-{
-	return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
-}
-
 /*
  * Blocks of 32 with @bytes, whose quants are @bias too large in products.
  *
@@ -34,14 +29,14 @@ HK_INLINE __m256 r8_row_32(const struct hk_matmul *m, const struct rows8 *w, con
 	const uint64_t end = m->in_n / HK_ACT_BLOCK * sizeof(float);
 	const int8_t *q = m->act.q;
 	__m256 acc = _mm256_setzero_ps(), scale = acc, total = acc;
+	struct rows8 at = { w->p, w->stride, true };
 	__m256i dot = _mm256_setzero_si256(), next;
-	const uint8_t *p = w->p;
 
-	for (uint64_t k = 0; k < end; k += sizeof(float), p += ROWS * bytes) {
-		next = dot_32(p + 16, q + 8 * k);
+	for (uint64_t k = 0; k < end; k += sizeof(float), next_block(&at, bytes)) {
+		next = dot_32(at.p + 16, q + 8 * k);
 		acc = _mm256_fmadd_ps(scale, unbias(dot, total, bias), acc);
 		__asm__("" : "+v"(acc));
-		scale = _mm256_mul_ps(load_halves(p),
+		scale = _mm256_mul_ps(load_f16(&at, 0),
 				      _mm256_broadcast_ss((const float *)(act_d + k)));
 		total = _mm256_broadcast_ss((const float *)(act_total + k));
 		dot = next;

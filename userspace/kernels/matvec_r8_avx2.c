@@ -18,11 +18,6 @@ HK_INLINE void add_products(__m256i *sum, __m256i w, __m256i x, const bool first
 	IN_ORDER(*sum);
 }
 
-HK_INLINE __m256i join(__m256i a, __m256i b)
-{
-	return _mm256_madd_epi16(_mm256_add_epi16(a, b), _mm256_set1_epi16(1));
-}
-
 /* vpmaddwd takes the scale where it adds a pair up. */
 HK_INLINE __m256i add_scaled(__m256i sum, __m256i unit, __m256i sc)
 {
@@ -61,18 +56,24 @@ HK_INLINE __m256i load8(const uint8_t *p)
 	return v;
 }
 
-HK_INLINE __m256i dot_nibbles(const uint8_t *w, const int8_t *x)
+/* Low nibbles of @n registers with the first 4 @n activations, high ones with the next. */
+HK_INLINE void nibble_products(__m256i to[2], const uint8_t *w, const int8_t *x, const int n)
 {
-	__m256i low = _mm256_setzero_si256(), high = low;
-
 	HK_UNROLL
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < n; i++) {
 		__m256i v = load8(w + 32 * i);
 
-		add_products(&low, low_nibble(v), four(x, i), !i);
-		add_products(&high, high_nibble(v), four(x, i + 4), !i);
+		add_products(&to[0], low_nibble(v), four(x, i), !i);
+		add_products(&to[1], high_nibble(v), four(x, i + n), !i);
 	}
-	return join(low, high);
+}
+
+HK_INLINE __m256i dot_nibbles(const uint8_t *w, const int8_t *x)
+{
+	__m256i sum[2];
+
+	nibble_products(sum, w, x, 4);
+	return _mm256_madd_epi16(_mm256_add_epi16(sum[0], sum[1]), _mm256_set1_epi16(1));
 }
 
 HK_INLINE __m256i dot_bytes(const uint8_t *w, const int8_t *x)
@@ -109,28 +110,14 @@ HK_INLINE __m256i add_units(__m256i sum, const __m256i unit[], const __m256i sc[
 	return sum;
 }
 
-/* Units @u and @u + 1 of Q4_K, nibbles of the same bytes. */
-HK_INLINE void two_units(__m256i to[2], const uint8_t *column, const int8_t *x, const int u)
-{
-	const uint8_t *w = column + ROWS * (16 + 16 * u);
-
-	x += HK_ACT_BLOCK * u;
-	HK_UNROLL
-	for (int i = 0; i < 8; i++) {
-		__m256i v = load8(w + 32 * i);
-
-		add_products(&to[0], low_nibble(v), four(x, i), !i);
-		add_products(&to[1], high_nibble(v), four(x + HK_ACT_BLOCK, i), !i);
-	}
-}
-
 HK_INLINE __m256i dot_q4(const uint8_t *column, const int8_t *x, const __m256i sc[2])
 {
 	__m256i sum = _mm256_setzero_si256(), unit[2];
 
 	HK_UNROLL
 	for (int u = 0; u < 8; u += 2) {
-		two_units(unit, column, x, u);
+		/* Units u and u + 1 are nibbles of the same bytes. */
+		nibble_products(unit, column + ROWS * (16 + 16 * u), x + HK_ACT_BLOCK * u, 8);
 		sum = add_units(sum, unit, sc, u, 2);
 	}
 	return sum;
@@ -292,13 +279,13 @@ HK_INLINE __m256i dot_q6(const uint8_t *column, const int8_t *x, const int16_t *
 static __m256 q6_k(const struct hk_matmul *m, const struct rows8 *w)
 {
 	const struct hk_act act = m->act;
+	struct rows8 at = { w->p, w->stride, true };
 	__m256 acc = _mm256_setzero_ps();
-	const uint8_t *p = w->p;
 
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, p += ROWS * 210) {
-		__m256i dot = dot_q6(p, act.q + HK_ACT_SUPER * b, act.sum16 + 16 * b);
+	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++, next_block(&at, 210)) {
+		__m256i dot = dot_q6(at.p, act.q + HK_ACT_SUPER * b, act.sum16 + 16 * b);
 
-		acc = add_unit(acc, load_halves(p), _mm256_broadcast_ss(act.d + b),
+		acc = add_unit(acc, load_f16(&at, 0), _mm256_broadcast_ss(act.d + b),
 			       _mm256_cvtepi32_ps(dot));
 	}
 	return acc;

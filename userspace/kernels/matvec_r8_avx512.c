@@ -54,17 +54,25 @@ HK_INLINE __m512i load_32(const int8_t *x)
 	return _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)x));
 }
 
-HK_INLINE __m256i dot_nibbles(const uint8_t *w, const int8_t *q)
+/* Nibbles of @n registers with the activations in @x: the low ones', and 16 times the high's. */
+HK_INLINE void nibble_products(__m512i *low, __m512i *high, const uint8_t *w, __m512i x,
+			       const int n)
 {
-	__m512i low = _mm512_setzero_si512(), high = low, x = load_32(q);
-
+	*low = *high = _mm512_setzero_si512();
 	HK_UNROLL
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < n; i++) {
 		__m512i v = load64(w + 64 * i);
 
-		low = _mm512_dpbusd_epi32(low, low_nibbles64(v), two_fours(x, i));
-		high = _mm512_dpbusd_epi32(high, high_nibbles64(v), two_fours(x, i + 2));
+		*low = _mm512_dpbusd_epi32(*low, low_nibbles64(v), two_fours(x, i));
+		*high = _mm512_dpbusd_epi32(*high, high_nibbles64(v), two_fours(x, i + n));
 	}
+}
+
+HK_INLINE __m256i dot_nibbles(const uint8_t *w, const int8_t *q)
+{
+	__m512i low, high;
+
+	nibble_products(&low, &high, w, load_32(q), 2);
 	return join_halves(_mm512_add_epi32(low, _mm512_srai_epi32(high, 4)));
 }
 
@@ -109,15 +117,9 @@ HK_INLINE __m512i two_scales(__m512i lanes, const int u)
  */
 HK_INLINE __m512i q4_units(__m512i sum, const uint8_t *w, const int8_t *q, __m512i sc)
 {
-	__m512i low = _mm512_setzero_si512(), high = low, x = load64(q);
+	__m512i low, high;
 
-	HK_UNROLL
-	for (int i = 0; i < 4; i++) {
-		__m512i v = load64(w + 64 * i);
-
-		low = _mm512_dpbusd_epi32(low, low_nibbles64(v), two_fours(x, i));
-		high = _mm512_dpbusd_epi32(high, high_nibbles64(v), two_fours(x, i + 4));
-	}
+	nibble_products(&low, &high, w, load64(q), 4);
 	high = _mm512_slli_epi32(high, 12);
 	return _mm512_dpwssd_epi32(sum, _mm512_mask_blend_epi16(0xaaaaaaaa, low, high), sc);
 }
