@@ -72,13 +72,15 @@ HK_INLINE void rows_32(const struct hk_matmul *m, const struct rows16 w[], const
 		       sums16 *acc, const unsigned int type, const int bytes, const int add,
 		       const int bias, const bool min, const bool packed)
 {
+	const uint64_t blocks = m->in_n / HK_ACT_BLOCK;
 	struct rows16 at[TILES];
 	struct scales s[TILES];
 	struct turned t[TILES];
 
 	begin_rows(at, w, n, packed);
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_BLOCK; b++) {
-		prefetch_next(m, w, b, bytes, n);
+	for (uint64_t b = 0; b < blocks; b++) {
+		prefetch_weights(m, w, b, bytes, n);
+		prefetch_dst(m, b, blocks, n);
 		HK_UNROLL
 		for (int i = 0; i < n; i++) {
 			load_32(&t[i], &s[i], &at[i], type, add);
@@ -130,20 +132,21 @@ HK_INLINE __m512 canon16(__m512 x)
 	return _mm512_mask_mov_ps(x, nan, _mm512_castsi512_ps(_mm512_set1_epi32(HK_F32_NAN)));
 }
 
-/* The rows from @o on. Those that are missing repeat the last one; nobody stores them. */
-static void point(struct rows16 *w, const struct hk_matmul *m, uint32_t o, uint32_t n)
+/* @n rows from @weights on. Those that are missing repeat the last one; nobody stores them. */
+static void point(struct rows16 *w, const struct hk_matmul *m, const uint8_t *weights,
+		  uint32_t n)
 {
 	const uint32_t group = hk_group_rows(m->type);
 
 	for (uint32_t i = 0; i < ROWS; i += group)
-		w->row[i] = m->weights + (o + (i < n ? i : n - group)) * m->row_bytes;
+		w->row[i] = weights + (i < n ? i : n - group) * m->row_bytes;
 }
 
-/* The @n outputs from @o on. */
-static void store(const struct hk_matmul *m, const sums16 *acc, uint32_t o, uint32_t n)
+/* The first @n outputs. */
+static void store(const struct hk_matmul *m, const sums16 *acc, uint32_t n)
 {
 	for (uint32_t r = 0; r < m->rows; r++) {
-		float *dst = m->dst + r * m->dst_stride + o;
+		float *dst = m->dst + r * m->dst_stride;
 
 		for (uint32_t i = 0; i * ROWS < n; i++) {
 			uint32_t left = n - i * ROWS;
@@ -155,20 +158,30 @@ static void store(const struct hk_matmul *m, const sums16 *acc, uint32_t o, uint
 	}
 }
 
-static void rows16(const struct hk_matmul *m, uint32_t first, uint32_t last)
+/* The first @n outputs, at most two tiles of them. */
+static void rows16(const struct hk_matmul *m, uint32_t n, hk_rows16_fn fn)
 {
-	const hk_rows16_fn fn = choose(m->type);
 	struct rows16 w[TILES];
 	sums16 acc[HK_MATMUL_ROWS];
-	uint32_t n;
 
-	for (; first < last; first += n) {
+	for (uint32_t i = 0; i * ROWS < n; i++)
+		point(&w[i], m, m->weights + i * ROWS * m->row_bytes, n - i * ROWS);
+	memset(acc, 0, m->rows * sizeof(acc[0]));
+	fn(m, w, (int)((n + ROWS - 1) / ROWS), acc);
+	store(m, acc, n);
+}
+
+static void all_rows(const struct hk_matmul *m, uint32_t first, uint32_t last)
+{
+	const hk_rows16_fn fn = choose(m->type);
+
+	for (uint32_t n; first < last; first += n) {
+		struct hk_matmul part = *m;
+
+		part.weights += first * m->row_bytes;
+		part.dst += first;
 		n = last - first < TILES * ROWS ? last - first : TILES * ROWS;
-		for (uint32_t i = 0; i * ROWS < n; i++)
-			point(&w[i], m, first + i * ROWS, n - i * ROWS);
-		memset(acc, 0, m->rows * sizeof(acc[0]));
-		fn(m, w, (int)((n + ROWS - 1) / ROWS), acc);
-		store(m, acc, first, n);
+		rows16(&part, n, fn);
 	}
 }
 
@@ -178,7 +191,7 @@ void hk_matmul_avx512(const struct hk_matmul *m, uint32_t first, uint32_t last)
 	const struct hk_type *type = hk_type(m->type);
 
 	if (type->unit && m->rows > 1)
-		rows16(m, first, last);
+		all_rows(m, first, last);
 	else if (type->r8)
 		hk_matmul_r8_avx512(m, first, last);
 	else

@@ -146,13 +146,29 @@ HK_INLINE __m512 add_unit(__m512 acc, __m512 dw, float dx, __m512i sum)
  * they are contiguous, and so are the next @n tiles: fetch from them what corresponds
  * to the @bytes of each row that come next. Beyond the end it is only a hint.
  */
-HK_INLINE void prefetch_next(const struct hk_matmul *m, const struct rows16 *w,
-			     uint64_t block, uint32_t bytes, const int n)
+HK_INLINE void prefetch_weights(const struct hk_matmul *m, const struct rows16 *w,
+				uint64_t block, uint32_t bytes, const int n)
 {
 	const uint8_t *p = w->row[0] + n * ROWS * (m->row_bytes + block * bytes);
 
 	for (uint32_t at = 0; at < n * ROWS * bytes; at += 64)
 		_mm_prefetch((const char *)p + at, _MM_HINT_T1);
+}
+
+/*
+ * The outputs of a row are far from those of the next, a line or two each: some rows' with
+ * each block, so that all have come when the sums are stored.
+ */
+HK_INLINE void prefetch_dst(const struct hk_matmul *m, uint64_t block, uint64_t blocks,
+			    const int n)
+{
+	uint64_t to = (block + 1) * m->rows / blocks;
+
+	for (uint64_t r = block * m->rows / blocks; r < to; r++) {
+		HK_UNROLL
+		for (int i = 0; i < n; i++)
+			__builtin_prefetch(m->dst + r * m->dst_stride + i * ROWS, 1, 2);
+	}
 }
 
 /* An f16 of each row. */
@@ -224,7 +240,10 @@ HK_INLINE void add_rows(const struct hk_matmul *m, sums16 *acc, const struct sca
 		add_block(acc[r], s, t, &act, at, min, bias, n);
 }
 
-/* All blocks of the tiles at @w; @acc has their sums for each of the input rows. */
+/*
+ * All blocks of the tiles at @w; @acc has their sums for each of the input rows. m->dst is
+ * where those of the first row will go.
+ */
 typedef void (*hk_rows16_fn)(const struct hk_matmul *m, const struct rows16 w[TILES], int n,
 			     sums16 *acc);
 

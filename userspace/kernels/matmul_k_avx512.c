@@ -327,6 +327,7 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 w[], const 
 		      sums16 *acc, const unsigned int type, const bool packed,
 		      const struct k_units how)
 {
+	const uint64_t blocks = m->in_n / HK_ACT_SUPER;
 	const uint32_t bytes = hk_type(type)->bytes;
 	k_dots dot[HK_MATMUL_ROWS];
 	struct rows16 at[TILES];
@@ -334,8 +335,9 @@ HK_INLINE void k_rows(const struct hk_matmul *m, const struct rows16 w[], const 
 
 	begin_rows(at, w, n, packed);
 	memset(dot, 0, m->rows * sizeof(dot[0]));
-	for (uint64_t b = 0; b < m->in_n / HK_ACT_SUPER; b++) {
-		prefetch_next(m, w, b, bytes, n);
+	for (uint64_t b = 0; b < blocks; b++) {
+		prefetch_weights(m, w, b, bytes, n);
+		prefetch_dst(m, b, blocks, n);
 		if (type == HEARTH_TYPE_Q4_K || type == HEARTH_TYPE_Q5_K)
 			q45_block(m, at, dot, s, b, type == HEARTH_TYPE_Q5_K, how, n);
 		else if (type == HEARTH_TYPE_Q6_K)
