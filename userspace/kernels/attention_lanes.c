@@ -3,7 +3,7 @@
  * Four queries at a time over one key/value head: a key or a value that was
  * loaded and converted serves all of them. Built for each ISA.
  */
-#include "kernels/attention_isa.h"
+#include "kernels/float_isa.h"
 #include "kernels/float_lanes.h"
 
 /* Sixteen elements of a row from element @i on, a multiple of 16, as f32. */

@@ -139,18 +139,26 @@ static void softmax(float *s, uint32_t n)
 		store_some(s, i, n, _mm256_div_ps(load_some(s, i, n, 0), sum));
 }
 
-/* The levels above have the same, but for the matmul. */
 #define AVX2_KERNELS \
 	LANES_KERNELS, \
-	.rope = hk_body_rope, \
-	.softmax = softmax
+	.rope = hk_body_rope
 
 const struct hk_float_kernels hk_float_avx2 = {
 	AVX2_KERNELS,
+	.glu_silu = hk_body_glu_silu,
+	.glu_gelu = hk_body_glu_gelu,
+	.softmax = softmax,
+	.quantize = quantize,
+	.quantize_256 = quantize_256,
 	.matmul = hk_matmul_avx2,
 };
 
 const struct hk_float_kernels hk_float_avx512 = {
 	AVX2_KERNELS,
+	.glu_silu = hk_glu_silu_avx512,
+	.glu_gelu = hk_glu_gelu_avx512,
+	.softmax = hk_softmax_avx512,
+	.quantize = hk_quantize_avx512,
+	.quantize_256 = hk_quantize_256_avx512,
 	.matmul = hk_matmul_avx512,
 };

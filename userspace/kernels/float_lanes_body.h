@@ -5,15 +5,13 @@
  *
  *   hk_tail(l, a, b, type, k, n): adds the products of elements @k to @n - 1, fewer than 16
  *   store8_f16(y, x): eight elements as f16
- *   max_bits(x, n): the largest magnitude, as bits: infinity and NaN are on top
- *   quantize_32(act, at, x, id, sum): 32 elements times @id to place @at of the
- *	activations; the sums of both halves
- *   HAS_U: whether the ISA's matmuls read act->u
  *   MANY: so many sums, a register each, stay in registers
+ *   and what quantize_lanes.h wants
  */
-#include "kernels/attention_isa.h"
+#include "kernels/float_isa.h"
 #include "kernels/float_lanes.h"
 #include "kernels/float_q8_lanes.h"
+#include "kernels/quantize_lanes.h"
 
 /* Dots of @a with four rows, @stride bytes apart: enough chains to hide the latency. */
 HK_INLINE void dot4(float out[4], const float *a, const uint8_t *b, uint64_t stride,
@@ -165,59 +163,12 @@ static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
 		y[i] = hk_load_f16(row + 2 * (uint64_t)i);
 }
 
-/* See hk_body_quantize() for the rules. */
-static void quantize(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
-{
-	for (uint32_t b = 0; b < n / HK_ACT_BLOCK; b++, x += HK_ACT_BLOCK) {
-		uint64_t at = (uint64_t)b * act->rows + row;
-		uint32_t max = max_bits(x, HK_ACT_BLOCK);
-		float amax = hk_f32_from_bits(max);
-		int32_t sum[2];
-
-		if (hk_is_odd(max)) {
-			hk_quantize_odd(act, at, max, HAS_U);
-			continue;
-		}
-		act->d[at] = amax / 127.0f;
-		quantize_32(act, at, x, 127.0f / amax, sum);
-		act->sum[at] = sum[0] + sum[1];
-		act->total[at] = (float)act->sum[at];
-	}
-}
-
-static void quantize_256(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)
-{
-	for (uint32_t b = 0; b < n / HK_ACT_SUPER; b++, x += HK_ACT_SUPER) {
-		uint64_t at = (uint64_t)b * act->rows + row;
-		uint32_t max = max_bits(x, HK_ACT_SUPER);
-		float amax = hk_f32_from_bits(max), id;
-
-		if (hk_is_odd(max)) {
-			hk_quantize_odd_256(act, b, row, max, HAS_U);
-			continue;
-		}
-		act->d[at] = amax / 127.0f;
-		id = 127.0f / amax;
-		for (int j = 0; j < HK_ACT_BLOCKS; j++) {
-			uint64_t to = ((uint64_t)b * HK_ACT_BLOCKS + j) * act->rows + row;
-			int32_t sum[2];
-
-			quantize_32(act, to, x + j * HK_ACT_BLOCK, id, sum);
-			act->sum16[16 * at + 2 * j] = (int16_t)sum[0];
-			act->sum16[16 * at + 2 * j + 1] = (int16_t)sum[1];
-			act->sum32[8 * at + j] = (int16_t)(sum[0] + sum[1]);
-		}
-	}
-}
-
-/* All of a table but rope, softmax and matmul */
+/* What the levels of an ISA have in common */
 #define LANES_KERNELS \
 	.sum_squares = sum_squares, \
 	.scale_gain = hk_body_scale_gain, \
 	.add = hk_body_add, \
 	.mul = hk_body_mul, \
-	.glu_silu = hk_body_glu_silu, \
-	.glu_gelu = hk_body_glu_gelu, \
 	.softcap = hk_body_softcap, \
 	.scores = scores, \
 	.weighted_sum = weighted_sum, \
@@ -227,6 +178,4 @@ static void quantize_256(const struct hk_act *act, uint32_t row, const float *x,
 	.weighted_sum_q8 = weighted_sum_q8, \
 	.to_q8 = hk_body_to_q8, \
 	.to_f16 = to_f16, \
-	.get_row = get_row, \
-	.quantize = quantize, \
-	.quantize_256 = quantize_256
+	.get_row = get_row

@@ -200,7 +200,11 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 #define NEON_KERNELS \
 	LANES_KERNELS, \
 	.rope = rope, \
-	.softmax = hk_body_softmax
+	.glu_silu = hk_body_glu_silu, \
+	.glu_gelu = hk_body_glu_gelu, \
+	.softmax = hk_body_softmax, \
+	.quantize = quantize, \
+	.quantize_256 = quantize_256
 
 const struct hk_float_kernels hk_float_dotprod = {
 	NEON_KERNELS,
