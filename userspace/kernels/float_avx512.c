@@ -3,13 +3,10 @@
  * Float kernels on registers of 64 bytes, which are sixteen lanes, where that pays: what a
  * prompt spends its time on beside its matrices.
  */
-#include <immintrin.h>
-
+#include "kernels/float_avx512.h"
 #include "kernels/float_isa.h"
 #include "kernels/mathf.h"
 #include "kernels/unroll.h"
-
-#define HK_INLINE static inline __attribute__((always_inline))
 
 #define LANES	16
 
@@ -17,13 +14,6 @@
 HK_INLINE __mmask16 lanes(uint32_t n)
 {
 	return n < LANES ? (__mmask16)((1u << n) - 1) : 0xffff;
-}
-
-HK_INLINE __m512 canon16(__m512 x)
-{
-	__mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-
-	return _mm512_mask_mov_ps(x, nan, _mm512_castsi512_ps(_mm512_set1_epi32(HK_F32_NAN)));
 }
 
 /*

@@ -125,13 +125,6 @@ static hk_rows16_fn choose(unsigned int type)
 	return hk_k_rows16_avx512(type);
 }
 
-HK_INLINE __m512 canon16(__m512 x)
-{
-	__mmask16 nan = _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-
-	return _mm512_mask_mov_ps(x, nan, _mm512_castsi512_ps(_mm512_set1_epi32(HK_F32_NAN)));
-}
-
 /* @n rows from @weights on. Those that are missing repeat the last one; nobody stores them. */
 static void point(struct rows16 *w, const struct hk_matmul *m, const uint8_t *weights,
 		  uint32_t n)

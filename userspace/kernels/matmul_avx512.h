@@ -8,9 +8,7 @@
 #ifndef HEARTH_KERNELS_MATMUL_AVX512_H
 #define HEARTH_KERNELS_MATMUL_AVX512_H
 
-#include <immintrin.h>
-
-#include "kernels/f16.h"
+#include "kernels/float_avx512.h"
 #include "kernels/matmul_isa.h"
 #include "kernels/unroll.h"
 
@@ -18,8 +16,6 @@
 
 /* So many tiles share what is broadcast of the input: one load of 64 bytes fits a cycle. */
 #define TILES	2
-
-#define HK_INLINE static inline __attribute__((always_inline))
 
 /* Of an input row a sum for each output of the tiles. */
 typedef float sums16[TILES][ROWS] __attribute__((aligned(64)));
