@@ -104,12 +104,16 @@ def run(cmd, **kw):
     return p.stdout
 
 
-def codename():
+def os_release():
     try:
         with open('/etc/os-release', encoding='utf-8') as f:
-            info = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', f.read(), re.M))
+            return dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', f.read(), re.M))
     except OSError:
-        info = {}
+        return {}
+
+
+def codename():
+    info = os_release()
     name = info.get('VERSION_CODENAME', 'unknown')
     known = sorted(KERNELS['6.12-amd64']['suites'])
     if name not in known:
@@ -235,6 +239,10 @@ def load_state():
         return {}
     if state.get('format') != FORMAT:
         return {}
+    # Kernels and libraries fit the release that they were chosen for, and its compiler.
+    here = os_release().get('VERSION_CODENAME')
+    if state.get('release', here) != here:
+        return {}
     parts = {k: v for k, v in state.get('parts', {}).items() if os.path.exists(v['path'])}
     # A record of the time when a kernel for arm64 was only built for.
     return {k: v for k, v in parts.items() if k not in KERNELS or 'image' in v}
@@ -243,7 +251,8 @@ def load_state():
 def save_state(parts):
     tmp = state_file() + f'.{os.getpid()}'
     with open(tmp, 'w', encoding='utf-8') as f:
-        json.dump({'format': FORMAT, 'parts': parts}, f, indent=1, sort_keys=True)
+        json.dump({'format': FORMAT, 'release': os_release().get('VERSION_CODENAME'),
+                   'parts': parts}, f, indent=1, sort_keys=True)
         f.write('\n')
     os.rename(tmp, state_file())
 
