@@ -68,12 +68,12 @@ def fractions(own, limits):
                'tokens_per_s': spread([o['tokens_per_s'] for o in found]), 'gops': gops,
                'of_int8_peak': gops / limit['int8_gops']}
         if key[3] == 'decode':
-            # The memory's speed changes with its other users: each process has measured its own.
-            parts = spread([o['gb_per_s'] / o['dram_gb_per_s'] for o in found])
+            # The memory's speed changes with its other users: each process has measured it meanwhile.
+            parts = spread([o['of_dram'] for o in found])
             row['gb_per_s'] = statistics.median(o['gb_per_s'] for o in found)
             row['of_dram'], row['of_dram_spread'] = parts['median'], parts
             # And a file's pages are not the fastest there are: what reading them alone gives.
-            parts = spread([o['gb_per_s'] / o['file_gb_per_s'] for o in found if o['file_gb_per_s']])
+            parts = spread([o['of_file'] for o in found if 'of_file' in o])
             if parts:
                 row['of_file'], row['of_file_spread'] = parts['median'], parts
         out.append(row)

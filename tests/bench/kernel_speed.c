@@ -336,9 +336,15 @@ static bool wanted(unsigned int type, char **names)
 	return false;
 }
 
-static void print_limits(const struct options *o, const struct machine *l,
-			 const struct hk_isa *isa)
+static int measure_limits(const struct options *o, struct machine *l, const struct hk_isa *isa)
 {
+	struct machine_probe *probe;
+	int ret = machine_probe_open(o->threads, &probe);
+
+	if (ret)
+		return ret;
+	machine_measure(probe, hk_isa_name(isa), l);
+	machine_probe_close(probe);
 	if (o->json)
 		printf("{\"isa\": \"%s\", \"threads\": %u, \"int8_peak_gops\": %.1f, "
 		       "\"int8_peak_of\": \"%s\", \"dram_read_gb_per_s\": %.2f, "
@@ -348,6 +354,7 @@ static void print_limits(const struct options *o, const struct machine *l,
 		printf("%s, threads %u: int8 peak %.1f GOPS (%s), DRAM read %.2f GB/s, "
 		       "barrier %.2f us\n", hk_isa_name(isa), o->threads, l->int8_gops, l->int8_how,
 		       l->dram_gbs, l->barrier_us);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -373,9 +380,7 @@ int main(int argc, char **argv)
 		hk_pool_destroy(pool);
 		return 1;
 	}
-	ret = machine_measure(o.threads, hk_isa_name(hk_isa_best()), &l);
-	if (!ret)
-		print_limits(&o, &l, hk_isa_best());
+	ret = measure_limits(&o, &l, hk_isa_best());
 	for (size_t i = 0; !ret && i < sizeof(types) / sizeof(types[0]); i++) {
 		if (wanted(types[i], argv + optind))
 			ret = one_type(&o, &l, ex, types[i]);

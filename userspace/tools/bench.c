@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <math.h>
 #include <poll.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #define FIRST_TOKEN_SECONDS	300
 /* Tokens that are drawn: behind the special ones, as far as the vocabulary goes. */
 #define FIRST_ID	3u
+#define DRAM_EVERY_SECONDS	.25
 
 struct bench_args {
 	struct device_args device;
@@ -154,30 +156,60 @@ static double prefill(struct hearth_llm *llm, const int32_t *ids, uint32_t n)
 	return n / (now_seconds() - t);
 }
 
-static double decode(struct hearth_llm *llm, const int32_t *ids, uint32_t n)
+/* Tokens from *@at on, up to @n, until @seconds have passed; the time, or a negative value. */
+static double decode_part(struct hearth_llm *llm, const int32_t *ids, uint32_t *at, uint32_t n,
+			  double seconds)
 {
-	double t;
+	double start = now_seconds(), t = 0;
 
-	hearth_llm_rewind(llm, 0);
-	t = now_seconds();
-	for (uint32_t i = 0; i < n; i++) {
-		if (hearth_llm_eval(llm, &ids[i], 1, NULL)) {
-			fail("decode of token %u", i);
+	while (*at < n && t < seconds) {
+		if (hearth_llm_eval(llm, &ids[*at], 1, NULL)) {
+			fail("decode of token %u", *at);
 			return -1;
 		}
+		++*at;
+		t = now_seconds() - start;
 	}
-	return n / (now_seconds() - t);
+	return t;
 }
 
-static int measure(const struct bench_args *a, struct hearth_llm *llm, struct bench_result *r,
-		   struct bench_series *s, int32_t *ids)
+/*
+ * One pass, as above. The memory's other users may come and go within a second, so what DRAM
+ * gives is measured between the tokens as well: @dram_gbs is the mean over the pass. The
+ * measurements are not part of its time.
+ */
+static double decode(struct hearth_llm *llm, const int32_t *ids, uint32_t n,
+		     struct machine_probe *probe, double *dram_gbs)
 {
-	double (*pass)(struct hearth_llm *, const int32_t *, uint32_t) = s->prefill ? prefill : decode;
+	double seconds = 0, bytes = 0, now = 0, before, t;
+	uint32_t at = 0;
+
+	hearth_llm_rewind(llm, 0);
+	if (probe)
+		now = machine_measure_dram(probe);
+	while (at < n) {
+		t = decode_part(llm, ids, &at, n, probe ? DRAM_EVERY_SECONDS : INFINITY);
+		if (t < 0)
+			return -1;
+		before = now;
+		if (probe)
+			now = machine_measure_dram(probe);
+		bytes += t * (before + now) / 2;
+		seconds += t;
+	}
+	*dram_gbs = bytes / seconds;
+	return n / seconds;
+}
+
+static int measure(const struct bench_args *a, struct hearth_llm *llm, struct machine_probe *probe,
+		   struct bench_result *r, struct bench_series *s, int32_t *ids)
+{
 	uint32_t state = 1;
 
 	for (unsigned int i = 0; i < a->reps; i++) {
 		draw_ids(r, &state, ids, s->tokens);
-		s->speed[s->n] = pass(llm, ids, s->tokens);
+		s->speed[s->n] = s->prefill ? prefill(llm, ids, s->tokens) :
+				 decode(llm, ids, s->tokens, probe, &s->dram_gbs[s->n]);
 		if (s->speed[s->n++] < 0)
 			return 1;
 	}
@@ -193,10 +225,12 @@ static uint32_t most_tokens(const struct bench_args *a)
 	return n;
 }
 
-static int measure_all(const struct bench_args *a, struct hearth_llm *llm, struct bench_result *r)
+static int measure_all(const struct bench_args *a, struct hearth_llm *llm,
+		       struct machine_probe *probe, struct bench_result *r)
 {
 	uint32_t most = most_tokens(a), state = 7;
 	int32_t *ids = calloc(most ? most : 1, sizeof(*ids));
+	double unused;
 	int ret = 0;
 
 	if (!ids)
@@ -204,20 +238,21 @@ static int measure_all(const struct bench_args *a, struct hearth_llm *llm, struc
 	/* The first pass reads the file's pages in: it is not measured. */
 	if (most) {
 		draw_ids(r, &state, ids, 1);
-		ret = decode(llm, ids, 1) < 0;
+		ret = decode(llm, ids, 1, NULL, &unused) < 0;
 	}
 	for (unsigned int i = 0; i < a->n_prefill + !!a->decode && !ret; i++) {
 		struct bench_series *s = &r->series[r->n_series++];
 
 		s->prefill = i < a->n_prefill;
 		s->tokens = s->prefill ? a->prefill[i] : a->decode;
-		ret = measure(a, llm, r, s, ids);
+		ret = measure(a, llm, probe, r, s, ids);
 	}
 	free(ids);
 	return ret;
 }
 
-static int open_and_measure(const struct bench_args *a, struct hearth_device *dev, struct bench_result *r)
+static int open_and_measure(const struct bench_args *a, struct hearth_device *dev,
+			    struct machine_probe *probe, struct bench_result *r)
 {
 	struct hearth_llm_opts o = a->llm;
 	double t = now_seconds();
@@ -235,10 +270,10 @@ static int open_and_measure(const struct bench_args *a, struct hearth_device *de
 	if (ret)
 		ret = fail("%s", a->model);
 	else
-		ret = measure_all(a, llm, r);
+		ret = measure_all(a, llm, probe, r);
 	/* While the model's own mapping keeps the pages where they are. */
-	if (!ret && r->has_machine) {
-		ret = machine_measure_file(a->model, &r->machine);
+	if (!ret && probe) {
+		ret = machine_measure_file(probe, a->model, &r->machine);
 		if (ret)
 			ret = fail("cannot measure how fast %s is read: %s", a->model,
 				   strerror(-ret));
@@ -288,27 +323,22 @@ static int first_token(const struct bench_args *a, const struct bench_result *r,
 	return *seconds > 0 ? 0 : fail("hearth run printed no token");
 }
 
-static int bench(const struct bench_args *a, struct hearth_device *dev, struct bench_result *r)
+/* @probe NULL: without the machine's limits. */
+static int bench(const struct bench_args *a, struct hearth_device *dev, struct machine_probe *probe,
+		 struct bench_result *r)
 {
 	int ret = 0;
 
-	r->device.sz = sizeof(r->device);
-	hearth_device_get_info(dev, &r->device);
-	if (a->machine_only || !a->no_machine) {
-		ret = machine_measure(r->device.threads, r->device.isa, &r->machine);
-		if (ret)
-			return fail("cannot measure the machine: %s", strerror(-ret));
+	if (probe) {
+		machine_measure(probe, r->device.isa, &r->machine);
 		r->has_machine = true;
 	}
-	if (!a->machine_only)
-		ret = open_and_measure(a, dev, r);
-	if (!ret && !a->machine_only && !a->no_first)
-		ret = first_token(a, r, &r->first_s);
-	if (ret)
-		return ret;
 	if (a->machine_only)
 		return bench_print_machine(&r->machine, a->json);
-	return bench_print(r, a->json);
+	ret = open_and_measure(a, dev, probe, r);
+	if (!ret && !a->no_first)
+		ret = first_token(a, r, &r->first_s);
+	return ret ? ret : bench_print(r, a->json);
 }
 
 int cmd_bench(int argc, char **argv)
@@ -321,8 +351,9 @@ int cmd_bench(int argc, char **argv)
 		.llm = { .sz = sizeof(a.llm) },
 	};
 	struct bench_result *r = calloc(1, sizeof(*r));
+	struct machine_probe *probe = NULL;
 	struct hearth_device *dev;
-	int ret;
+	int ret = 0;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	dev = r ? open_device(&a.device) : NULL;
@@ -330,7 +361,15 @@ int cmd_bench(int argc, char **argv)
 		free(r);
 		return 1;
 	}
-	ret = bench(&a, dev, r);
+	r->device.sz = sizeof(r->device);
+	hearth_device_get_info(dev, &r->device);
+	if (a.machine_only || !a.no_machine)
+		ret = machine_probe_open(r->device.threads, &probe);
+	if (ret)
+		ret = fail("cannot measure the machine: %s", strerror(-ret));
+	else
+		ret = bench(&a, dev, probe, r);
+	machine_probe_close(probe);
 	hearth_device_close(dev);
 	free((char *)r->model.name);
 	free((char *)r->model.arch);

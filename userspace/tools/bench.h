@@ -18,6 +18,8 @@ struct bench_series {
 	uint32_t tokens;
 	unsigned int n;
 	double speed[BENCH_MAX_REPS];
+	/* of decode: what DRAM gave meanwhile, in 10^9 bytes per second; 0: not measured */
+	double dram_gbs[BENCH_MAX_REPS];
 };
 
 struct bench_result {

@@ -18,13 +18,23 @@ struct spread {
 	double min, median, max;
 };
 
-static struct spread spread_of(const struct bench_series *s)
+static struct spread spread_of(const double *values, unsigned int n)
 {
 	double v[BENCH_MAX_REPS];
 
-	memcpy(v, s->speed, s->n * sizeof(*v));
-	qsort(v, s->n, sizeof(*v), by_value);
-	return (struct spread){ v[0], (v[(s->n - 1) / 2] + v[s->n / 2]) / 2, v[s->n - 1] };
+	memcpy(v, values, n * sizeof(*v));
+	qsort(v, n, sizeof(*v), by_value);
+	return (struct spread){ v[0], (v[(n - 1) / 2] + v[n / 2]) / 2, v[n - 1] };
+}
+
+/* Of each pass, by what DRAM gave in that time; the median. */
+static double part_of_dram(const struct bench_result *r, const struct bench_series *s)
+{
+	double part[BENCH_MAX_REPS];
+
+	for (unsigned int i = 0; i < s->n; i++)
+		part[i] = 1e-9 * r->decode_bytes * s->speed[i] / s->dram_gbs[i];
+	return spread_of(part, s->n).median;
 }
 
 /* 10^9 operations per second of the matrix products. The logits of a prompt's last token alone are made. */
@@ -51,7 +61,7 @@ static cJSON *machine_json(const struct machine *m)
 
 static cJSON *series_json(const struct bench_result *r, const struct bench_series *s)
 {
-	struct spread p = spread_of(s);
+	struct spread p = spread_of(s->speed, s->n);
 	cJSON *o = cJSON_CreateObject();
 	double ops = gops(r, s, p.median), gbs = 1e-9 * r->decode_bytes * p.median;
 
@@ -64,8 +74,10 @@ static cJSON *series_json(const struct bench_result *r, const struct bench_serie
 		cJSON_AddNumberToObject(o, "of_int8_peak", ops / r->machine.int8_gops);
 	if (!s->prefill) {
 		cJSON_AddNumberToObject(o, "gb_per_s", gbs);
-		if (r->has_machine)
-			cJSON_AddNumberToObject(o, "of_dram", gbs / r->machine.dram_gbs);
+		if (r->has_machine) {
+			cJSON_AddNumberToObject(o, "dram_gb_per_s", spread_of(s->dram_gbs, s->n).median);
+			cJSON_AddNumberToObject(o, "of_dram", part_of_dram(r, s));
+		}
 		if (r->has_machine && r->machine.file_gbs > 0)
 			cJSON_AddNumberToObject(o, "of_file", gbs / r->machine.file_gbs);
 	}
@@ -122,7 +134,7 @@ static void machine_table(const struct machine *m)
 
 static void series_table(const struct bench_result *r, const struct bench_series *s)
 {
-	struct spread p = spread_of(s);
+	struct spread p = spread_of(s->speed, s->n);
 	double ops = gops(r, s, p.median), gbs = 1e-9 * r->decode_bytes * p.median;
 
 	printf("%-8s %6u  %10.2f  %9.2f to %-9.2f %8.1f GOPS", s->prefill ? "prefill" : "decode",
@@ -132,7 +144,7 @@ static void series_table(const struct bench_result *r, const struct bench_series
 	if (!s->prefill)
 		printf(" %6.1f GB/s", gbs);
 	if (!s->prefill && r->has_machine)
-		printf(" %3.0f %%", 100 * gbs / r->machine.dram_gbs);
+		printf(" %3.0f %%", 100 * part_of_dram(r, s));
 	if (!s->prefill && r->has_machine && r->machine.file_gbs > 0)
 		printf(", %.0f %% of the file's", 100 * gbs / r->machine.file_gbs);
 	putchar('\n');

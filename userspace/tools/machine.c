@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -27,6 +28,11 @@
 #define INT8_PASSES	6
 #define BARRIERS	5000
 #define BARRIER_PASSES	5
+
+struct machine_probe {
+	struct hk_pool *pool;
+	void *dram;
+};
 
 /* ---- int8 multiply-add: each returns the operations of one round of the loop ---- */
 
@@ -232,25 +238,14 @@ static double measure_reads(struct hk_pool *pool, void *p, size_t bytes, int pas
 	return best;
 }
 
-static int measure_dram(struct hk_pool *pool, double *gbs)
+double machine_measure_dram(struct machine_probe *probe)
 {
-	void *p = mmap(NULL, DRAM_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	/* Large pages where there are some: the limit, not what a file gets. */
-	madvise(p, DRAM_BYTES, MADV_HUGEPAGE);
-	memset(p, 1, DRAM_BYTES);
-	*gbs = measure_reads(pool, p, DRAM_BYTES, DRAM_PASSES);
-	munmap(p, DRAM_BYTES);
-	return 0;
+	return measure_reads(probe->pool, probe->dram, DRAM_BYTES, DRAM_PASSES);
 }
 
 /* All of it: not every part of a file need be as fast. The first pass maps the pages. */
-static int measure_mapped(int fd, unsigned int threads, double *gbs)
+static int measure_mapped(struct hk_pool *pool, int fd, double *gbs)
 {
-	struct hk_pool *pool;
 	size_t bytes;
 	struct stat st;
 	void *p;
@@ -264,22 +259,19 @@ static int measure_mapped(int fd, unsigned int threads, double *gbs)
 	if (p == MAP_FAILED)
 		return -errno;
 	madvise(p, bytes, MADV_HUGEPAGE);
-	pool = hk_pool_create(threads);
-	if (pool)
-		*gbs = measure_reads(pool, p, bytes, 1 + FILE_PASSES);
-	hk_pool_destroy(pool);
+	*gbs = measure_reads(pool, p, bytes, 1 + FILE_PASSES);
 	munmap(p, bytes);
-	return pool ? 0 : -EAGAIN;
+	return 0;
 }
 
-int machine_measure_file(const char *path, struct machine *m)
+int machine_measure_file(struct machine_probe *probe, const char *path, struct machine *m)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	int ret;
 
 	if (fd < 0)
 		return -errno;
-	ret = measure_mapped(fd, m->threads, &m->file_gbs);
+	ret = measure_mapped(probe->pool, fd, &m->file_gbs);
 	close(fd);
 	return ret;
 }
@@ -306,18 +298,49 @@ static double measure_barrier(struct hk_pool *pool)
 	return best;
 }
 
-int machine_measure(unsigned int threads, const char *isa, struct machine *m)
+void machine_measure(struct machine_probe *probe, const char *isa, struct machine *m)
 {
 	const struct int8_way *way = find_way(isa);
-	struct hk_pool *pool = hk_pool_create(threads);
-	int ret;
 
-	if (!pool)
-		return -EAGAIN;
-	*m = (struct machine){ .threads = threads, .int8_how = way->how };
-	m->int8_gops = measure_int8(pool, way);
-	m->barrier_us = measure_barrier(pool);
-	ret = measure_dram(pool, &m->dram_gbs);
-	hk_pool_destroy(pool);
+	*m = (struct machine){ .threads = hk_pool_threads(probe->pool), .int8_how = way->how };
+	m->int8_gops = measure_int8(probe->pool, way);
+	m->barrier_us = measure_barrier(probe->pool);
+	m->dram_gbs = machine_measure_dram(probe);
+}
+
+int machine_probe_open(unsigned int threads, struct machine_probe **probe)
+{
+	struct machine_probe *p = malloc(sizeof(*p));
+	int ret = -ENOMEM;
+
+	if (!p)
+		return ret;
+	p->dram = mmap(NULL, DRAM_BYTES, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p->dram == MAP_FAILED)
+		goto free_probe;
+	/* Large pages where there are some: the limit, not what a file gets. */
+	madvise(p->dram, DRAM_BYTES, MADV_HUGEPAGE);
+	memset(p->dram, 1, DRAM_BYTES);
+	p->pool = hk_pool_create(threads);
+	ret = -EAGAIN;
+	if (!p->pool)
+		goto unmap_dram;
+	*probe = p;
+	return 0;
+
+unmap_dram:
+	munmap(p->dram, DRAM_BYTES);
+free_probe:
+	free(p);
 	return ret;
+}
+
+void machine_probe_close(struct machine_probe *probe)
+{
+	if (!probe)
+		return;
+	hk_pool_destroy(probe->pool);
+	munmap(probe->dram, DRAM_BYTES);
+	free(probe);
 }

@@ -17,18 +17,27 @@ struct machine {
 	double barrier_us;
 };
 
-/*
- * Measure with @threads threads and the instructions of @isa (a name of
- * hk_isa_name()); takes about half a second and 256 MiB, given back at the end.
- * 0 or -ENOMEM, -EAGAIN (no threads).
- */
-int machine_measure(unsigned int threads, const char *isa, struct machine *m);
+/* Threads, and memory to read: 256 MiB, beyond the caches. One thread at a time may use it. */
+struct machine_probe;
+
+/* 0 or -ENOMEM, -EAGAIN (no threads). */
+int machine_probe_open(unsigned int threads, struct machine_probe **probe);
+void machine_probe_close(struct machine_probe *probe);
 
 /*
- * Sets @m->file_gbs: with @m->threads threads, how fast the pages of the file @path are
- * read, mapped as the library maps weights. A file that caches may hold is left out.
- * 0, -EAGAIN or the error of opening or mapping it.
+ * All but file_gbs, with the instructions of @isa (a name of hk_isa_name()); takes about
+ * half a second.
  */
-int machine_measure_file(const char *path, struct machine *m);
+void machine_measure(struct machine_probe *probe, const char *isa, struct machine *m);
+
+/* dram_gbs once more, as the memory's other users leave it now; takes some 50 ms. */
+double machine_measure_dram(struct machine_probe *probe);
+
+/*
+ * Sets @m->file_gbs: how fast the pages of the file @path are read, mapped as the library
+ * maps weights. A file that caches may hold is left out. 0 or the error of opening or
+ * mapping it.
+ */
+int machine_measure_file(struct machine_probe *probe, const char *path, struct machine *m);
 
 #endif
