@@ -114,6 +114,55 @@ static void test_every_row_once(void **state)
 	}
 }
 
+struct many {
+	unsigned int calls, most, wrong;
+	bool seen[TASKS];
+};
+
+/* For one worker's tasks, in their order. */
+static void count_many(void *arg, unsigned int first, unsigned int last, unsigned int worker)
+{
+	struct many *m = (struct many *)arg + worker;
+	unsigned int n = last - first;
+
+	m->calls++;
+	m->wrong += first >= last || last > TASKS;
+	m->most = n > m->most ? n : m->most;
+	for (; first < last && first < TASKS; first++) {
+		m->wrong += m->seen[first];
+		m->seen[first] = true;
+	}
+}
+
+/* Several at a time, but never much of a share. */
+static void test_many_at_a_time(void **state)
+{
+	for (unsigned int threads = 1; threads <= 3; threads++) {
+		struct hk_pool *pool = hk_pool_create(threads);
+
+		assert_non_null(pool);
+		for (unsigned int tasks = 0; tasks <= TASKS; tasks = 3 * tasks + 1) {
+			unsigned int quarter = tasks / (4 * threads), calls = 0;
+			struct many m[3] = { 0 };
+
+			hk_pool_run_many(pool, count_many, m, tasks);
+			for (unsigned int i = 0; i < tasks; i++)
+				assert_int_equal(m[0].seen[i] + m[1].seen[i] + m[2].seen[i], 1);
+			for (unsigned int w = 0; w < threads; w++) {
+				calls += m[w].calls;
+				assert_int_equal(m[w].wrong, 0);
+				if (threads > 1)
+					assert_true(m[w].most <= (quarter ? quarter : 1));
+			}
+			if (threads == 1)
+				assert_int_equal(calls, tasks != 0);
+			else if (tasks > 40 * threads)
+				assert_true(calls < tasks);
+		}
+		hk_pool_destroy(pool);
+	}
+}
+
 static void test_bounds(void **state)
 {
 	errno = 0;
@@ -494,6 +543,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_task_once),
 		cmocka_unit_test(test_every_row_once),
+		cmocka_unit_test(test_many_at_a_time),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_null_pool),
 		cmocka_unit_test(test_runs_in_parallel),

@@ -1,27 +1,28 @@
 // SPDX-License-Identifier: MIT
 #include "kernels/float.h"
 
+/* Tasks for each worker: it takes several at a time, but the last ones are for whoever is free. */
+#define TASKS_OF_WORKER	32
+
 struct row_split {
 	hk_rows_fn fn;
 	void *arg;
 	uint32_t rows, per_task;
 };
 
-static void split_task(void *arg, unsigned int task, unsigned int worker)
+static void split_tasks(void *arg, unsigned int first, unsigned int last, unsigned int worker)
 {
 	const struct row_split *s = arg;
-	uint32_t first = task * s->per_task;
-	uint32_t last = s->rows - first < s->per_task ? s->rows : first + s->per_task;
+	uint64_t end = (uint64_t)last * s->per_task;
 
-	s->fn(s->arg, first, last, worker);
+	s->fn(s->arg, first * s->per_task, end < s->rows ? (uint32_t)end : s->rows, worker);
 }
 
 void hk_for_rows(struct hk_pool *pool, hk_rows_fn fn, void *arg, uint32_t rows,
 		 uint32_t grain)
 {
 	struct row_split s = { .fn = fn, .arg = arg, .rows = rows };
-	/* Some tasks more than workers: a worker may lose its core. */
-	uint32_t most = hk_pool_threads(pool) * 4;
+	uint32_t most = hk_pool_threads(pool) * TASKS_OF_WORKER;
 	uint32_t grains = (rows + grain - 1) / grain;
 
 	if (!rows)
@@ -29,7 +30,7 @@ void hk_for_rows(struct hk_pool *pool, hk_rows_fn fn, void *arg, uint32_t rows,
 	if (rows / 2 < grain)
 		most = 1;
 	s.per_task = (grains + most - 1) / most * grain;
-	hk_pool_run(pool, split_task, &s, (rows + s.per_task - 1) / s.per_task);
+	hk_pool_run_many(pool, split_tasks, &s, (rows + s.per_task - 1) / s.per_task);
 }
 
 int hk_map(struct hk_space *space, struct hk_map *map, const struct hk_operand *op,

@@ -138,26 +138,27 @@ static void last_rows(const struct hk_matmul *m, uint32_t o, uint32_t n, hk_rows
  * A file is mapped by pages of 4 KiB, and a prefetch waits for the walk that
  * finds its page: one after the other, they take longer than the data itself.
  * Walks of many pages overlap. Touches a batch of pages if less than one is
- * left between @at and @warm; returns how far they are warm.
+ * left between @at and @warm; returns how far they are warm. What follows the
+ * task's rows is most often read next, and touching what is not there does no harm.
  */
-static const uint8_t *warm_pages(const uint8_t *warm, const uint8_t *at, const uint8_t *end)
+static const uint8_t *warm_pages(const uint8_t *warm, const uint8_t *at)
 {
 	if (warm - at >= WARM_PAGES * PAGE)
 		return warm;
-	for (int i = 0; i < WARM_PAGES && warm < end; i++, warm += PAGE)
+	for (int i = 0; i < WARM_PAGES; i++, warm += PAGE)
 		_mm_prefetch((const char *)warm, _MM_HINT_T1);
 	return warm;
 }
 
 void hk_matmul_rows8(const struct hk_matmul *m, uint32_t first, uint32_t last, hk_row1_fn one)
 {
-	const uint8_t *end = m->weights + last * m->row_bytes, *warm;
 	struct rows8 w = { m->weights + first * m->row_bytes, m->row_bytes, false };
+	const uint8_t *warm;
 	hk_rows8_fn fn = choose(m->type);
 	__m256 acc[HK_MATMUL_ROWS];
 
 	for (warm = w.p; first + ROWS <= last; first += ROWS, w.p += ROWS * m->row_bytes) {
-		warm = warm_pages(warm, w.p, end);
+		warm = warm_pages(warm, w.p);
 		if (one)
 			acc[0] = one(m, &w);
 		else

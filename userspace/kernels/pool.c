@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
  * Each worker has its own share of the tasks, the same one from run to run: it
- * meets the memory that its cache holds, and no line is written by two. Who is
- * done takes from the end of others' shares, so a worker whose core was taken
- * away delays no more than the task that it holds, and for that it is fetched
- * (pool_place.h). Between runs workers spin for some microseconds, the time between
+ * meets the memory that its cache holds, and no line is written by two. Small tasks
+ * are taken several at a time, fewer towards the end. Who is done takes from the end
+ * of others' shares, so a worker whose core was taken away delays no more than the
+ * tasks that it holds, and for that it is fetched (pool_place.h). Between runs workers spin for some microseconds, the time between
  * two ops, then sleep.
  */
 #include <errno.h>
@@ -36,10 +36,12 @@ struct hk_worker {
 	/*
 	 * Tasks of its share that nobody has taken: the next one below, the end
 	 * in the upper half. Whoever changes it owns a task, and until that is
-	 * done @fn and @arg hold. The caller writes all three, @range last.
+	 * done @fn and @arg hold. The caller writes all of these, @range last.
 	 */
 	_Alignas(64) _Atomic uint64_t range;
-	hk_task_fn fn;
+	/* How many it may take at a time; only a hint, it may be of another run. */
+	_Atomic uint32_t most;
+	hk_tasks_fn fn;
 	void *arg;
 
 	/* Tasks of any share that it has finished, ever. */
@@ -104,21 +106,33 @@ static bool has_work(struct hk_worker *w)
 	return !is_empty(atomic_load_explicit(&w->range, memory_order_acquire));
 }
 
-/* The next task of a share, or for somebody else the last. */
-static bool take(struct hk_worker *from, bool own, unsigned int *task)
+/* Of @left tasks: the last ones are small steps, so nobody has much more to do than others. */
+static uint32_t some_of(uint32_t left, uint32_t most)
+{
+	uint32_t half = (left + 1) / 2;
+
+	return half < most ? half : most;
+}
+
+/* The next tasks of a share, or for somebody else the last one. How many; 0: none was left. */
+static uint32_t take(struct hk_worker *from, bool own, unsigned int *first)
 {
 	uint64_t range = atomic_load_explicit(&from->range, memory_order_acquire);
 
 	while (!is_empty(range)) {
-		uint64_t less = own ? range + 1 : range - (1ull << 32);
+		uint32_t next = (uint32_t)range, end = range >> 32, n = 1;
 
-		*task = own ? (uint32_t)range : (uint32_t)(less >> 32);
-		if (atomic_compare_exchange_weak_explicit(&from->range, &range, less,
+		if (own)
+			n = some_of(end - next, atomic_load_explicit(&from->most,
+								     memory_order_relaxed));
+		*first = own ? next : end - 1;
+		if (atomic_compare_exchange_weak_explicit(&from->range, &range,
+							  own ? range + n : range - (1ull << 32),
 							  memory_order_acquire,
 							  memory_order_acquire))
-			return true;
+			return n;
 	}
-	return false;
+	return 0;
 }
 
 static int caller_cpu(struct hk_pool *p)
@@ -130,17 +144,17 @@ static int caller_cpu(struct hk_pool *p)
 static void work(struct hk_worker *w)
 {
 	struct hk_pool *p = w->pool;
-	unsigned int task;
-	uint32_t n = 0;
+	uint32_t done = 0, n;
+	unsigned int first;
 
 	for (unsigned int i = 0; i < p->threads; i++) {
 		struct hk_worker *from = &p->worker[(w->index + i) % p->threads];
 
-		for (; take(from, !i, &task); n++)
-			from->fn(from->arg, task, w->index);
+		for (; (n = take(from, !i, &first)); done += n)
+			from->fn(from->arg, first, first + n, w->index);
 	}
 	/* Both sequentially consistent: the caller sees the sum, or we see it sleep. */
-	atomic_fetch_add(&w->done, n);
+	atomic_fetch_add(&w->done, done);
 	if (w->index && atomic_load(&p->caller_sleeps)) {
 		atomic_fetch_add(&p->ends, 1);
 		futex_wake(&p->ends, 1);
@@ -358,11 +372,12 @@ static uint64_t share(const struct hk_pool *p, unsigned int tasks, unsigned int 
 	return ((uint64_t)tasks * worker + p->threads - 1) / p->threads;
 }
 
-void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks)
+/* Workers may take up to @most tasks at a time. */
+static void run(struct hk_pool *p, hk_tasks_fn fn, void *arg, unsigned int tasks, uint32_t most)
 {
 	if (hk_pool_threads(p) == 1 || tasks <= 1) {
-		for (unsigned int i = 0; i < tasks; i++)
-			fn(arg, i, 0);
+		if (tasks)
+			fn(arg, 0, tasks, 0);
 		return;
 	}
 	p->started += tasks;
@@ -373,6 +388,7 @@ void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks
 
 		w->fn = fn;
 		w->arg = arg;
+		atomic_store_explicit(&w->most, most, memory_order_relaxed);
 		atomic_store_explicit(&w->range, share(p, tasks, i) |
 				      share(p, tasks, i + 1) << 32, memory_order_release);
 	}
@@ -382,4 +398,29 @@ void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks
 		wake_workers(p);
 	work(&p->worker[0]);
 	wait_for_tasks(p);
+}
+
+struct one_by_one {
+	hk_task_fn fn;
+	void *arg;
+};
+
+static void each_task(void *arg, unsigned int first, unsigned int last, unsigned int worker)
+{
+	const struct one_by_one *o = arg;
+
+	for (; first < last; first++)
+		o->fn(o->arg, first, worker);
+}
+
+void hk_pool_run(struct hk_pool *p, hk_task_fn fn, void *arg, unsigned int tasks)
+{
+	run(p, each_task, &(struct one_by_one){ fn, arg }, tasks, 1);
+}
+
+void hk_pool_run_many(struct hk_pool *p, hk_tasks_fn fn, void *arg, unsigned int tasks)
+{
+	uint32_t quarter = tasks / (4 * hk_pool_threads(p));
+
+	run(p, fn, arg, tasks, quarter ? quarter : 1);
 }

@@ -11,6 +11,10 @@ struct hk_pool;
 
 typedef void (*hk_task_fn)(void *arg, unsigned int task, unsigned int worker);
 
+/* Tasks @first to @last - 1, never none */
+typedef void (*hk_tasks_fn)(void *arg, unsigned int first, unsigned int last,
+			    unsigned int worker);
+
 /**
  * hk_pool_create() - make a pool of @threads workers, the caller included
  * @threads: 1 to 64; 1 makes no thread.
@@ -37,5 +41,13 @@ unsigned int hk_pool_threads(const struct hk_pool *pool);
  */
 void hk_pool_run(struct hk_pool *pool, hk_task_fn fn, void *arg,
 		 unsigned int tasks);
+
+/**
+ * hk_pool_run_many() - the same, for tasks that are better done several at a time
+ *
+ * @fn gets up to a quarter of a worker's share at first, and less towards its end:
+ * small tasks let all workers end together and cost little.
+ */
+void hk_pool_run_many(struct hk_pool *pool, hk_tasks_fn fn, void *arg, unsigned int tasks);
 
 #endif /* HEARTH_KERNELS_POOL_H */
