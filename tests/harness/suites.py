@@ -176,6 +176,8 @@ class Context:
     def programs(self, folder, prefix=''):
         """The programs of a build folder, as the --only pattern wants them. What meson
         no longer builds is left out; what it could not build fails when it is run."""
+        if not os.path.exists(os.path.join(self.build, 'build.ninja')):
+            raise FileNotFoundError(f'nothing is built in {self.build}: name the suite "build" too')
         return [os.path.join(self.build, t) for t in link_targets(self.build)
                 if os.path.dirname(t) == folder and os.path.basename(t).startswith(prefix)
                 and self.wants(t)]
