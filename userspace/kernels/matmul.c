@@ -120,6 +120,28 @@ static void quantize_rows(void *arg, uint32_t first, uint32_t last, unsigned int
 			&m->act, r, m->src + (uint64_t)r * m->in_n, m->in_n);
 }
 
+/*
+ * Other cores read the activations of the op before this one, and a line is taken from
+ * them by its first store. Stores wait in a queue of some dozens, so those that are spread
+ * over a row's arithmetic take few lines at a time; these here take as many as there can
+ * be, which is what a row by itself mostly waits for. What they write does not matter.
+ */
+static void take_lines(uint8_t *scratch, size_t bytes)
+{
+	for (size_t at = 0; at < bytes; at += 64)
+		*(volatile uint8_t *)(scratch + at) = 0;
+}
+
+static void quantize(struct job *j, struct hk_run *r)
+{
+	const struct hearth_cmd_matmul *c = j->part[0].c;
+	unsigned int threads = hk_pool_threads(r->pool);
+
+	if (c->rows == 1 && threads > 1)
+		take_lines(r->scratch, hk_matmul_scratch(c, threads));
+	hk_for_rows(r->pool, quantize_rows, j, j->part[0].m.rows, 6144 / c->in_n + 1);
+}
+
 static void matmul_tiles(void *arg, uint32_t first, uint32_t last, unsigned int worker)
 {
 	const struct job *j = arg;
@@ -163,7 +185,7 @@ static int one_pass(struct job *j, float *dst, struct hk_space *space, struct hk
 	uint32_t step = window_rows(c, space, p->m.row_bytes);
 
 	if (hk_type(c->type)->unit)
-		hk_for_rows(r->pool, quantize_rows, j, p->m.rows, 6144 / c->in_n + 1);
+		quantize(j, r);
 	for (uint32_t o = 0; o < c->out_n; o += step) {
 		struct hk_operand w = { .va = c->weights + o * p->m.row_bytes,
 					.access = HK_READ, .name = "weights" };
