@@ -274,11 +274,8 @@ static void four_queries(const struct job *j, uint32_t kv, const struct query q[
 			 first < q[i].end ? first : q[i].end);
 	}
 	add_part(j, kv, out, s, HK_QUERIES, base, first, last);
-	for (int i = 0; i < HK_QUERIES; i++) {
+	for (int i = 0; i < HK_QUERIES; i++)
 		add_part(j, kv, out + i, s + i, 1, base, last > first ? last : first, q[i].end);
-		for (uint32_t d = 0; d < c->head_dim; d++)
-			out[i][d] = hk_canon(out[i][d]);
-	}
 }
 
 /* Tasks count tiles of queries and the mapped heads, heads innermost. */

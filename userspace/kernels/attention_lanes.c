@@ -106,7 +106,7 @@ HK_INLINE void add_channels(float *const out[], const float *const p[], const in
 	}
 	HK_UNROLL
 	for (int i = 0; i < n_q; i++)
-		hk_store16(out[i] + c, acc[i]);
+		hk_store16(out[i] + c, hk_canon16(acc[i]));
 }
 
 /* The same of a register's channels, where a row is not whole sixteens. */
@@ -129,7 +129,7 @@ HK_INLINE void add_few(float *const out[], const float *const p[], const int n_q
 	}
 	HK_UNROLL
 	for (int i = 0; i < n_q; i++)
-		hk_vec_store(out[i] + c, acc[i]);
+		hk_vec_store(out[i] + c, hk_vec_canon(acc[i]));
 }
 
 HK_INLINE void add_rows(float *const out[], const float *const p[], const int n_q,

@@ -96,8 +96,9 @@ struct hk_float_kernels {
 			     uint32_t n, uint32_t dim);
 	/*
 	 * scores() for HK_QUERIES queries, and out[i][c] += sum over t of
-	 * p[i][t] * v[t][c] for one or HK_QUERIES of them, t ascending; any type
-	 * of cache, @dim a multiple of 8. Both, or NULL: one by one is as fast.
+	 * p[i][t] * v[t][c] for one or HK_QUERIES of them, t ascending, in canonical
+	 * form; any type of cache, @dim a multiple of 8. Both, or NULL: one by one is
+	 * as fast.
 	 */
 	void (*scores_4)(float *const s[HK_QUERIES], const float *const q[HK_QUERIES],
 			 const uint8_t *k, unsigned int type, uint32_t n, uint32_t dim,

@@ -139,12 +139,8 @@ static void softmax(float *s, uint32_t n)
 		store_some(s, i, n, _mm256_div_ps(load_some(s, i, n, 0), sum));
 }
 
-#define AVX2_KERNELS \
-	LANES_KERNELS, \
-	.rope = hk_body_rope
-
 const struct hk_float_kernels hk_float_avx2 = {
-	AVX2_KERNELS,
+	LANES_KERNELS,
 	.glu_silu = hk_body_glu_silu,
 	.glu_gelu = hk_body_glu_gelu,
 	.softmax = softmax,
@@ -154,7 +150,7 @@ const struct hk_float_kernels hk_float_avx2 = {
 };
 
 const struct hk_float_kernels hk_float_avx512 = {
-	AVX2_KERNELS,
+	LANES_KERNELS,
 	.glu_silu = hk_glu_silu_avx512,
 	.glu_gelu = hk_glu_gelu_avx512,
 	.softmax = hk_softmax_avx512,

@@ -36,6 +36,11 @@ struct hk_lanes {
 	hk_vec v[2];
 };
 
+/* The first numbers of four pairs, and the second ones. */
+struct hk_pairs {
+	hk_four a, b;
+};
+
 HK_INLINE float hk_sum_16(struct hk_lanes l)
 {
 	__m256 s8 = _mm256_add_ps(l.v[0], l.v[1]);
@@ -101,6 +106,11 @@ HK_INLINE hk_vec hk_vec_canon(hk_vec x)
 	return _mm256_blendv_ps(x, nan, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 }
 
+HK_INLINE hk_four hk_four_load(const float *p)
+{
+	return _mm_loadu_ps(p);
+}
+
 HK_INLINE void hk_four_store(float *p, hk_four v)
 {
 	_mm_storeu_ps(p, v);
@@ -109,6 +119,38 @@ HK_INLINE void hk_four_store(float *p, hk_four v)
 HK_INLINE hk_four hk_four_mul(hk_four v, float by)
 {
 	return _mm_mul_ps(v, _mm_set1_ps(by));
+}
+
+/* Four pairs that lie one behind the other. */
+HK_INLINE struct hk_pairs hk_pairs_load(const float *p)
+{
+	__m128 lo = _mm_loadu_ps(p), hi = _mm_loadu_ps(p + 4);
+
+	return (struct hk_pairs){ _mm_shuffle_ps(lo, hi, 0x88), _mm_shuffle_ps(lo, hi, 0xdd) };
+}
+
+HK_INLINE void hk_pairs_store(float *p, struct hk_pairs x)
+{
+	_mm_storeu_ps(p, _mm_unpacklo_ps(x.a, x.b));
+	_mm_storeu_ps(p + 4, _mm_unpackhi_ps(x.a, x.b));
+}
+
+HK_INLINE hk_four hk_four_canon(hk_four x)
+{
+	__m128 nan = _mm_castsi128_ps(_mm_set1_epi32(HK_F32_NAN));
+
+	return _mm_blendv_ps(x, nan, _mm_cmpunord_ps(x, x));
+}
+
+/* By angles of the cosines by.a and the sines by.b: a' = a c - b s, b' = a s + b c */
+HK_INLINE struct hk_pairs hk_pairs_turn(struct hk_pairs x, struct hk_pairs by)
+{
+	__m128 bs = _mm_mul_ps(x.b, by.b), bc = _mm_mul_ps(x.b, by.a);
+
+	return (struct hk_pairs){
+		hk_four_canon(_mm_fmsub_ps(x.a, by.a, bs)),
+		hk_four_canon(_mm_fmadd_ps(x.a, by.b, bc)),
+	};
 }
 
 /* Four rows of four become columns. */

@@ -139,6 +139,39 @@ static void weighted_sum(float *out, const float *p, const void *v, bool f16, ui
 		weighted_type(out, p, v, HEARTH_TYPE_F32, n, dim);
 }
 
+/* A pair is two neighbours, or an element of each half of a head. */
+HK_INLINE void turn_head(float *x, const float *table, uint32_t half, bool halves)
+{
+	for (uint32_t i = 0; i < half; i += 4) {
+		struct hk_pairs by = hk_pairs_load(table + 2 * i), to;
+
+		if (!halves) {
+			to = hk_pairs_turn(hk_pairs_load(x + 2 * i), by);
+			hk_pairs_store(x + 2 * i, to);
+			continue;
+		}
+		to.a = hk_four_load(x + i);
+		to.b = hk_four_load(x + half + i);
+		to = hk_pairs_turn(to, by);
+		hk_four_store(x + i, to.a);
+		hk_four_store(x + half + i, to.b);
+	}
+}
+
+/* See hk_body_rope(). */
+static void rope(const struct hk_rope_row *row)
+{
+	bool halves = row->mode == HEARTH_ROPE_HALVES;
+	uint32_t half = row->n_rot / 2;
+
+	if (half % 4) {
+		hk_body_rope(row);
+		return;
+	}
+	for (uint32_t h = 0; h < row->heads; h++)
+		turn_head(row->x + (uint64_t)h * row->head_dim, row->table, half, halves);
+}
+
 static void to_f16(uint16_t *y, const float *x, uint32_t n)
 {
 	uint32_t i = 0;
@@ -167,6 +200,7 @@ static void get_row(float *y, const uint8_t *row, unsigned int type, uint32_t n)
 #define LANES_KERNELS \
 	.sum_squares = sum_squares, \
 	.scale_gain = hk_body_scale_gain, \
+	.rope = rope, \
 	.add = hk_body_add, \
 	.mul = hk_body_mul, \
 	.softcap = hk_body_softcap, \

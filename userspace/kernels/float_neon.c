@@ -74,45 +74,6 @@ HK_INLINE void quantize_32(const struct hk_act *act, uint64_t at, const float *x
 #define MANY	16
 #include "kernels/float_lanes_body.h"
 
-/* Pairs @i to @i + 3 of a head: a' = a c - b s, b' = a s + b c */
-HK_INLINE void rotate4(float32x4_t *a, float32x4_t *b, const float *table, uint32_t i)
-{
-	float32x4x2_t cs = vld2q_f32(table + 2 * i);
-	float32x4_t bs = vmulq_f32(*b, cs.val[1]), bc = vmulq_f32(*b, cs.val[0]);
-
-	*b = hk_vec_canon(vfmaq_f32(bc, *a, cs.val[1]));
-	*a = hk_vec_canon(vfmaq_f32(vnegq_f32(bs), *a, cs.val[0]));
-}
-
-static void rope(const struct hk_rope_row *row)
-{
-	uint32_t half = row->n_rot / 2;
-
-	if (half % 4) {
-		hk_body_rope(row);
-		return;
-	}
-	for (uint32_t h = 0; h < row->heads; h++) {
-		float *x = row->x + (uint64_t)h * row->head_dim;
-
-		for (uint32_t i = 0; i < half; i += 4) {
-			float32x4x2_t ab;
-
-			if (row->mode == HEARTH_ROPE_HALVES) {
-				ab.val[0] = vld1q_f32(x + i);
-				ab.val[1] = vld1q_f32(x + half + i);
-				rotate4(&ab.val[0], &ab.val[1], row->table, i);
-				vst1q_f32(x + i, ab.val[0]);
-				vst1q_f32(x + half + i, ab.val[1]);
-			} else {
-				ab = vld2q_f32(x + 2 * i);
-				rotate4(&ab.val[0], &ab.val[1], row->table, i);
-				vst2q_f32(x + 2 * i, ab);
-			}
-		}
-	}
-}
-
 /* Two rows of input times two of weights: a row of weights is converted once for both. */
 HK_INLINE void dot2x2(float *const out[2], const float *a, uint32_t a_stride,
 		      const uint8_t *b, uint64_t b_stride, unsigned int type, uint32_t n)
@@ -199,7 +160,6 @@ void hk_matmul_dense_neon(const struct hk_matmul *m, uint32_t first, uint32_t la
 /* The levels differ in the matmul alone: floats have been the same since Armv8.0. */
 #define NEON_KERNELS \
 	LANES_KERNELS, \
-	.rope = rope, \
 	.glu_silu = hk_body_glu_silu, \
 	.glu_gelu = hk_body_glu_gelu, \
 	.softmax = hk_body_softmax, \

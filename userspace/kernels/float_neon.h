@@ -36,6 +36,11 @@ struct hk_lanes {
 	hk_vec v[4];
 };
 
+/* The first numbers of four pairs, and the second ones. */
+struct hk_pairs {
+	hk_four a, b;
+};
+
 HK_INLINE float hk_sum_16(struct hk_lanes l)
 {
 	float32x4_t s4 = vaddq_f32(vaddq_f32(l.v[0], l.v[2]), vaddq_f32(l.v[1], l.v[3]));
@@ -98,6 +103,11 @@ HK_INLINE hk_vec hk_vec_canon(hk_vec x)
 	return vbslq_f32(vceqq_f32(x, x), x, vreinterpretq_f32_u32(vdupq_n_u32(HK_F32_NAN)));
 }
 
+HK_INLINE hk_four hk_four_load(const float *p)
+{
+	return vld1q_f32(p);
+}
+
 HK_INLINE void hk_four_store(float *p, hk_four v)
 {
 	vst1q_f32(p, v);
@@ -106,6 +116,30 @@ HK_INLINE void hk_four_store(float *p, hk_four v)
 HK_INLINE hk_four hk_four_mul(hk_four v, float by)
 {
 	return vmulq_n_f32(v, by);
+}
+
+/* Four pairs that lie one behind the other. */
+HK_INLINE struct hk_pairs hk_pairs_load(const float *p)
+{
+	float32x4x2_t v = vld2q_f32(p);
+
+	return (struct hk_pairs){ v.val[0], v.val[1] };
+}
+
+HK_INLINE void hk_pairs_store(float *p, struct hk_pairs x)
+{
+	vst2q_f32(p, (float32x4x2_t){ { x.a, x.b } });
+}
+
+/* By angles of the cosines by.a and the sines by.b: a' = a c - b s, b' = a s + b c */
+HK_INLINE struct hk_pairs hk_pairs_turn(struct hk_pairs x, struct hk_pairs by)
+{
+	float32x4_t bs = vmulq_f32(x.b, by.b), bc = vmulq_f32(x.b, by.a);
+
+	return (struct hk_pairs){
+		hk_vec_canon(vfmaq_f32(vnegq_f32(bs), x.a, by.a)),
+		hk_vec_canon(vfmaq_f32(bc, x.a, by.b)),
+	};
 }
 
 /* Four rows of four become columns. */

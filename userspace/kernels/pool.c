@@ -4,8 +4,8 @@
  * meets the memory that its cache holds, and no line is written by two. Small tasks
  * are taken several at a time, fewer towards the end. Who is done takes from the end
  * of others' shares, so a worker whose core was taken away delays no more than the
- * tasks that it holds, and for that it is fetched (pool_place.h). Between runs workers spin for some microseconds, the time between
- * two ops, then sleep.
+ * tasks that it holds, and for that it is fetched (pool_place.h). Between runs workers
+ * spin for some microseconds, the time between two ops, then sleep.
  */
 #include <errno.h>
 #include <limits.h>
