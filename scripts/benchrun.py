@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -25,10 +26,13 @@ class Failure(Exception):
 
 
 def start(command, **kw):
-    """A process in a session of its own, that ends when we do, however that is."""
+    """
+    A process that ends when we do, however that is. It stays in our session: the kernel may
+    share cores among sessions first (autogroup), and all we start are to have the same right.
+    """
     def child():
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=child, **kw)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=child, **kw)
 
 
 def finish(process):
@@ -143,6 +147,25 @@ def stolen_core():
         yield
     finally:
         finish(p)
+
+
+class CpuShare:
+    """How much of the time of so many cores the processes have that begin and end within."""
+
+    def __init__(self, cores):
+        self.cores = cores
+
+    @staticmethod
+    def _used():
+        r = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return r.ru_utime + r.ru_stime
+
+    def __enter__(self):
+        self.used, self.began = self._used(), time.monotonic()
+        return self
+
+    def __exit__(self, *error):
+        self.share = (self._used() - self.used) / (time.monotonic() - self.began) / self.cores
 
 
 def idle_share(seconds=0.2):
