@@ -34,7 +34,7 @@ struct hk_act {
 	uint32_t rows;
 	/** @q: [n / 32][rows][32], -127 to 127. */
 	int8_t *q;
-	/** @u: The same plus 128; filled and read on x86 only. */
+	/** @u: The same plus 128, for kernels of x86; NULL: none reads it. */
 	uint8_t *u;
 	/** @d: [n / block][rows]. */
 	float *d;

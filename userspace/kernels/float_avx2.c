@@ -54,11 +54,11 @@ HK_INLINE void quantize_32(const struct hk_act *act, uint64_t at, const float *x
 			       _mm256_packs_epi32(v[2], v[3]));
 	q = _mm256_permutevar8x32_epi32(q, order);
 	_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK), q);
-	_mm256_storeu_si256((__m256i *)(act->u + at * HK_ACT_BLOCK),
-			    _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)));
+	if (act->u)
+		_mm256_storeu_si256((__m256i *)(act->u + at * HK_ACT_BLOCK),
+				    _mm256_xor_si256(q, _mm256_set1_epi8((char)0x80)));
 }
 
-#define HAS_U	true
 #define MANY	4
 #include "kernels/float_lanes_body.h"
 

@@ -138,11 +138,10 @@ HK_INLINE void quantize_32(const struct hk_act *act, uint64_t at, const float *x
 	sum[0] = _mm256_extract_epi32(s, 0) - LANES * 128;
 	sum[1] = _mm256_extract_epi32(s, 4) - LANES * 128;
 	_mm256_storeu_si256((__m256i *)(act->q + at * HK_ACT_BLOCK), q);
-	if (act->rows == 1)
+	if (act->rows == 1 && act->u)
 		_mm256_storeu_si256((__m256i *)(act->u + at * HK_ACT_BLOCK), u);
 }
 
-#define HAS_U	true
 #include "kernels/quantize_lanes.h"
 
 void hk_quantize_avx512(const struct hk_act *act, uint32_t row, const float *x, uint32_t n)

@@ -230,20 +230,19 @@ static inline float hk_odd_scale(uint32_t max)
 	return max >= 0x7f800000 ? hk_f32_from_bits(HK_F32_NAN) : 0.0f;
 }
 
-/* @u: to act->u too, on x86. */
-static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32_t max, bool u)
+static inline void hk_quantize_odd(const struct hk_act *act, uint64_t at, uint32_t max)
 {
 	act->d[at] = hk_odd_scale(max);
 	act->sum[at] = 0;
 	act->total[at] = 0;
 	memset(act->q + at * HK_ACT_BLOCK, 0, HK_ACT_BLOCK);
-	if (u)
+	if (act->u)
 		memset(act->u + at * HK_ACT_BLOCK, 128, HK_ACT_BLOCK);
 }
 
 /* A block of 256 elements of row @row */
 static inline void hk_quantize_odd_256(const struct hk_act *act, uint64_t block, uint32_t row,
-				       uint32_t max, bool u)
+				       uint32_t max)
 {
 	uint64_t at = block * act->rows + row;
 
@@ -254,7 +253,7 @@ static inline void hk_quantize_odd_256(const struct hk_act *act, uint64_t block,
 		uint64_t to = ((block * HK_ACT_BLOCKS + j) * act->rows + row) * HK_ACT_BLOCK;
 
 		memset(act->q + to, 0, HK_ACT_BLOCK);
-		if (u)
+		if (act->u)
 			memset(act->u + to, 128, HK_ACT_BLOCK);
 	}
 }
@@ -282,7 +281,7 @@ static inline void hk_body_quantize(const struct hk_act *act, uint32_t row, cons
 		float id;
 
 		if (hk_is_odd(max)) {
-			hk_quantize_odd(act, at, max, false);
+			hk_quantize_odd(act, at, max);
 			continue;
 		}
 		act->d[at] = hk_f32_from_bits(max) / 127.0f;
@@ -308,7 +307,7 @@ static inline void hk_body_quantize_256(const struct hk_act *act, uint32_t row, 
 		float id;
 
 		if (hk_is_odd(max)) {
-			hk_quantize_odd_256(act, b, row, max, false);
+			hk_quantize_odd_256(act, b, row, max);
 			continue;
 		}
 		memset(sum, 0, 16 * sizeof(*sum));

@@ -70,7 +70,6 @@ HK_INLINE void quantize_32(const struct hk_act *act, uint64_t at, const float *x
 	vst1q_s8(q + 16, products(x + 16, id, &sum[1]));
 }
 
-#define HAS_U	false
 #define MANY	16
 #include "kernels/float_lanes_body.h"
 

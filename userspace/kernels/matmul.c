@@ -66,14 +66,14 @@ static struct hk_act act_in_scratch(const struct hearth_cmd_matmul *c, void *scr
 {
 	uint64_t n = (uint64_t)pass_rows(c) * c->in_n;
 	uint64_t per_block = align64(n / HK_ACT_BLOCK * 4);
-	uint8_t *d = (uint8_t *)scratch + 2 * align64(n);
+	uint8_t *d = (uint8_t *)scratch + align64(n);
 
 	return (struct hk_act){
 		.q = scratch,
-		.u = (uint8_t *)scratch + align64(n),
 		.d = (float *)d,
 		.total = (float *)(d + per_block),
 		.sum = (int32_t *)(d + 2 * per_block),
+		.u = d + 3 * per_block,
 		/* In the place of these, for weights in blocks of 256. */
 		.sum32 = (int16_t *)(d + per_block),
 		.sum16 = (int16_t *)(d + 2 * per_block),
@@ -126,8 +126,13 @@ static void quantize_rows(void *arg, uint32_t first, uint32_t last, unsigned int
  * over a row's arithmetic take few lines at a time; these here take as many as there can
  * be, which is what a row by itself mostly waits for. What they write does not matter.
  */
-static void take_lines(uint8_t *scratch, size_t bytes)
+static void take_lines(uint8_t *scratch, const struct job *j)
 {
+	const struct hearth_cmd_matmul *c = j->part[0].c;
+	size_t bytes = hk_matmul_scratch(c, 1);
+
+	if (!j->part[0].m.act.u)
+		bytes -= align64(c->in_n);
 	for (size_t at = 0; at < bytes; at += 64)
 		*(volatile uint8_t *)(scratch + at) = 0;
 }
@@ -135,10 +140,9 @@ static void take_lines(uint8_t *scratch, size_t bytes)
 static void quantize(struct job *j, struct hk_run *r)
 {
 	const struct hearth_cmd_matmul *c = j->part[0].c;
-	unsigned int threads = hk_pool_threads(r->pool);
 
-	if (c->rows == 1 && threads > 1)
-		take_lines(r->scratch, hk_matmul_scratch(c, threads));
+	if (c->rows == 1 && hk_pool_threads(r->pool) > 1)
+		take_lines(r->scratch, j);
 	hk_for_rows(r->pool, quantize_rows, j, j->part[0].m.rows, 6144 / c->in_n + 1);
 }
 
@@ -298,6 +302,16 @@ static void add_joined(struct job *j, struct hk_space *space, struct hk_run *r)
 	}
 }
 
+/* Packed weights meet a row by itself as it is signed. */
+static bool reads_u(const struct job *j)
+{
+	for (uint32_t i = 0; i < j->parts; i++) {
+		if (j->part[i].c->rows > 1 || !hk_type(j->part[i].c->type)->r8)
+			return true;
+	}
+	return false;
+}
+
 int hk_matmul_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 {
 	const struct hearth_cmd_matmul *c = cmd;
@@ -315,6 +329,8 @@ int hk_matmul_exec(const void *cmd, struct hk_space *space, struct hk_run *r)
 	ret = map_dst(&j.part[0], space, r->fault);
 	if (!ret) {
 		add_joined(&j, space, r);
+		if (!reads_u(&j))
+			j.part[0].m.act.u = NULL;
 		ret = all_passes(&j, src_map.ptr, space, r);
 		ret = unmap_joined(&j, space, ret, r->fault);
 		ret = hk_unmap(space, &j.part[0].dst, ret, r->fault);

@@ -6,7 +6,6 @@
  *   max_bits(x, n): the largest magnitude, as bits: infinity and NaN are on top
  *   quantize_32(act, at, x, id, sum): 32 elements times @id to place @at of the
  *	activations; the sums of both halves
- *   HAS_U: whether the ISA's matmuls read act->u
  */
 #ifndef HEARTH_KERNELS_QUANTIZE_LANES_H
 #define HEARTH_KERNELS_QUANTIZE_LANES_H
@@ -22,7 +21,7 @@ static void quantize(const struct hk_act *act, uint32_t row, const float *x, uin
 		int32_t sum[2];
 
 		if (hk_is_odd(max)) {
-			hk_quantize_odd(act, at, max, HAS_U);
+			hk_quantize_odd(act, at, max);
 			continue;
 		}
 		act->d[at] = amax / 127.0f;
@@ -40,7 +39,7 @@ static void quantize_256(const struct hk_act *act, uint32_t row, const float *x,
 		float amax = hk_f32_from_bits(max), id;
 
 		if (hk_is_odd(max)) {
-			hk_quantize_odd_256(act, b, row, max, HAS_U);
+			hk_quantize_odd_256(act, b, row, max);
 			continue;
 		}
 		act->d[at] = amax / 127.0f;
