@@ -25,7 +25,8 @@ SIGNS = [
     ('kfence', r'\bKFENCE\b: .* in ', 'BUG: KFENCE: out-of-bounds read in test+0x1/0x2'),
     ('ubsan', r'\bUBSAN: ', 'UBSAN: array-index-out-of-bounds in hearth_ring.c:88:3'),
     ('memory leak', r'kmemleak: \d+ new suspected', 'kmemleak: 2 new suspected memory leaks'),
-    ('leak', r'\bleak(ed|s|ing)?\b(?!.*(mitigat|not affected|spectre))',
+    # A page fault without memory "leaks" out and is tried again: no_memory has some fail.
+    ('leak', r'(?<!VM_FAULT_OOM )\bleak(ed|s|ing)?\b(?!.*(mitigat|not affected|spectre))',
      '[drm] DRM: hearth leaked 2 GEM objects'),
     ('refcount', r'\brefcount_t?\b', 'refcount_t: underflow; use-after-free.'),
     ('debug objects', r'ODEBUG: ', 'ODEBUG: free active (active state 0) object: ffff888 timer_list'),
@@ -49,6 +50,7 @@ _COMPILED = [(name, re.compile(pattern)) for name, pattern, _ in SIGNS]
 HEALTHY = [
     'mem auto-init: stack:all(zero), heap alloc:on, heap free:off',
     'Spectre V2 : Mitigation: Retpolines; data leak is mitigated',
+    'Huh VM_FAULT_OOM leaked out to the #PF handler. Retrying PF',
     'rcu: \tRCU debug extended QS entry/exit.',
     'debug_vm_pgtable: [debug_vm_pgtable         ]: Validating architecture page table helpers',
     'hearth: loading out-of-tree module taints kernel.',
